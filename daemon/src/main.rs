@@ -1,0 +1,3 @@
+//! Levada daemon.
+
+fn main() {}
