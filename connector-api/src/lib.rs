@@ -1,1 +1,33 @@
-//! Under construction.
+//! What the author of a connector sees.
+//!
+//! A connector is split the way Kafka Connect splits it: a [`SourceConnector`] or [`SinkConnector`]
+//! checks a configuration and divides the work into task configurations; a [`SourceTask`] or
+//! [`SinkTask`] moves records. All calls are blocking, each task has a thread of its own, and every
+//! call has a deadline that the runtime enforces (design: "Connect runtime").
+//!
+//! Records cross every boundary in batches ([`SourceBatch`], `&[SinkRecord]`), and text and bytes
+//! are shared slices ([`Str`], [`bytes::Bytes`]), so that a line read from a file reaches the log
+//! without a copy of its own.
+
+pub mod config;
+mod connector;
+mod error;
+mod offset;
+mod record;
+pub mod schema;
+mod sink;
+mod source;
+mod text;
+mod value;
+
+pub use bytes::Bytes;
+pub use config::{Config, ConfigDef};
+pub use connector::{ConnectorContext, ConnectorInfo, ConnectorKind, ExactlyOnceSupport, OffsetChange};
+pub use error::{ConnectorError, ErrorKind, Result};
+pub use offset::{OffsetMap, SourceOffset, SourcePartition};
+pub use record::{Header, Headers, SinkRecord, SourceRecord, TimestampType};
+pub use schema::{Field, Schema, SchemaType};
+pub use sink::{Committed, SinkConnector, SinkTask, SinkTaskContext, TopicPartition};
+pub use source::{Checkpoint, SourceBatch, SourceConnector, SourceTask, SourceTaskContext};
+pub use text::Str;
+pub use value::{Struct, Value};

@@ -1,0 +1,74 @@
+//! Records as tasks see them.
+
+use crate::{Schema, Str, Value};
+use std::sync::Arc;
+
+/// A record header.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// Name; not unique.
+    pub key: Str,
+    /// Schema of the value, if it has one.
+    pub schema: Option<Arc<Schema>>,
+    /// Value.
+    pub value: Value,
+}
+
+/// Headers in order. Empty for most records, and then without an allocation.
+pub type Headers = Vec<Header>;
+
+/// A record on its way from a source into a topic.
+#[derive(Clone, Debug)]
+pub struct SourceRecord {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition, or `None` to let the partitioner choose.
+    pub partition: Option<i32>,
+    /// Schema of the key.
+    pub key_schema: Option<Arc<Schema>>,
+    /// Key.
+    pub key: Value,
+    /// Schema of the value.
+    pub value_schema: Option<Arc<Schema>>,
+    /// Value.
+    pub value: Value,
+    /// Milliseconds since the epoch, or `None` for the time of the append.
+    pub timestamp: Option<i64>,
+    /// Headers.
+    pub headers: Headers,
+}
+
+/// What a record's timestamp means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimestampType {
+    /// Given by the producer.
+    #[default]
+    CreateTime,
+    /// Given by the broker.
+    LogAppendTime,
+}
+
+/// A record on its way from a topic into a sink.
+#[derive(Clone, Debug)]
+pub struct SinkRecord {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+    /// Schema of the key.
+    pub key_schema: Option<Arc<Schema>>,
+    /// Key.
+    pub key: Value,
+    /// Schema of the value.
+    pub value_schema: Option<Arc<Schema>>,
+    /// Value.
+    pub value: Value,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
+    /// What the timestamp means.
+    pub timestamp_type: TimestampType,
+    /// Headers.
+    pub headers: Headers,
+}

@@ -1,0 +1,104 @@
+//! Sources: from the outside world into topics.
+
+use crate::{
+    Config, ConnectorContext, ConnectorInfo, ExactlyOnceSupport, OffsetChange, Result, SourceOffset, SourcePartition,
+    SourceRecord,
+};
+use std::{sync::Arc, time::Duration};
+
+/// A source connector: checks configurations and divides the work.
+///
+/// One value serves one configured connector. No call may block for long; the runtime gives each a
+/// deadline and fails the connector when it passes.
+pub trait SourceConnector: Send + Sync {
+    /// What it is.
+    fn info(&self) -> ConnectorInfo;
+
+    /// Starts with a configuration that its [`crate::ConfigDef`] has accepted.
+    fn start(&mut self, context: ConnectorContext, config: Config) -> Result<()>;
+
+    /// Task configurations, at most `max_tasks`.
+    fn task_configs(&self, max_tasks: usize) -> Result<Vec<Config>>;
+
+    /// A new, not yet started task.
+    fn task(&self) -> Box<dyn SourceTask>;
+
+    /// Whether exactly-once works with this configuration.
+    fn exactly_once_support(&self, _config: &Config) -> ExactlyOnceSupport {
+        ExactlyOnceSupport::Unsupported
+    }
+
+    /// Checks a change of stored offsets; `Ok(true)` when the connector vouches for it, `Ok(false)`
+    /// when it has no opinion, an error when it refuses.
+    fn alter_offsets(&self, _config: &Config, _changes: &[OffsetChange]) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Releases what `start` took.
+    fn stop(&mut self) {}
+}
+
+/// A poll's records and the offsets that become true once they are acknowledged.
+///
+/// Invariant 7: the offset of a [`Checkpoint`] is committed only after every record before it, in
+/// this batch and in all earlier ones, has been acknowledged by the log.
+#[derive(Debug, Default)]
+pub struct SourceBatch {
+    /// Records in order.
+    pub records: Vec<SourceRecord>,
+    /// Offsets, ordered by `after`.
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// "The first `after` records of this batch bring `partition` to `offset`".
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// How many records of the batch stand before it; may be 0 or all of them.
+    pub after: usize,
+    /// Source partition.
+    pub partition: Arc<SourcePartition>,
+    /// Source offset.
+    pub offset: SourceOffset,
+}
+
+/// What the runtime offers a source task. Cheap to clone.
+pub trait SourceTaskContext: Send + Sync {
+    /// The connector's name.
+    fn connector(&self) -> &str;
+
+    /// The task's number.
+    fn task(&self) -> usize;
+
+    /// The committed offset of each partition, in order; `None` where there is none.
+    fn offsets(&self, partitions: &[SourcePartition]) -> Result<Vec<Option<SourceOffset>>>;
+
+    /// True once the task shall stop; a `poll` that waits checks it at least each 100 ms, or waits on
+    /// [`SourceTaskContext::wait`].
+    fn cancelled(&self) -> bool;
+
+    /// Sleeps up to `timeout` and returns early, with `true`, when the task shall stop.
+    fn wait(&self, timeout: Duration) -> bool;
+}
+
+/// Moves records of one task configuration. Lives on a thread of its own.
+pub trait SourceTask: Send {
+    /// Called once, first.
+    fn start(&mut self, context: Arc<dyn SourceTaskContext>, config: Config) -> Result<()>;
+
+    /// The next records. Waits for some, but no longer than about `max_wait`; an empty batch says
+    /// there are none yet. `max_wait` is a hint that keeps pause, stop and offset commits prompt.
+    fn poll(&mut self, max_wait: Duration) -> Result<SourceBatch>;
+
+    /// Tells which offsets are now committed in the offsets topic.
+    fn committed(&mut self, _offsets: &[(Arc<SourcePartition>, SourceOffset)]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called once, last; also after a failed call.
+    fn stop(&mut self) {}
+
+    /// What it is, for statuses and logs.
+    fn version(&self) -> String {
+        String::new()
+    }
+}
