@@ -1,3 +1,3 @@
-//! Levada daemon.
+//! `levada`, the command.
 
 fn main() {}

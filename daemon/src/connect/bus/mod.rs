@@ -1,0 +1,1 @@
+//! The `Bus`: all that the worker needs of a Kafka-compatible log.

@@ -1,0 +1,1 @@
+//! Converters between records' bytes and Connect values.

@@ -1,0 +1,9 @@
+//! The Connect worker: herder, tasks, converters, stores, plugins.
+//!
+//! Nothing in here knows the broker: everything goes through [`bus`].
+
+pub mod bus;
+pub mod converter;
+pub mod plugin;
+pub mod sink_task;
+pub mod source_task;

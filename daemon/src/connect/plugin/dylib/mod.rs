@@ -1,0 +1,1 @@
+//! Plugins loaded from shared libraries of `plugin.path`.

@@ -1,0 +1,3 @@
+//! Plugins: what `connector.class` can name, and where it comes from.
+
+pub mod dylib;
