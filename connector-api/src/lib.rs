@@ -9,6 +9,9 @@
 //! are shared slices ([`Str`], [`bytes::Bytes`]), so that a line read from a file reaches the log
 //! without a copy of its own.
 
+// Lets the derives' absolute paths work in this crate's own tests.
+extern crate self as levada_connector_api;
+
 pub mod config;
 mod connector;
 mod error;
@@ -21,9 +24,13 @@ mod text;
 mod value;
 
 pub use bytes::Bytes;
-pub use config::{Config, ConfigDef};
+pub use config::{Config, ConfigDef, ConnectorConfig};
 pub use connector::{ConnectorContext, ConnectorInfo, ConnectorKind, ExactlyOnceSupport, OffsetChange};
 pub use error::{ConnectorError, ErrorKind, Result};
+/// Writes [`config::ConfigEnum`] for an enum of unit variants.
+pub use levada_connector_derive::ConfigEnum;
+/// Writes [`ConnectorConfig`] for a struct of keys; see the derive's own documentation.
+pub use levada_connector_derive::ConnectorConfig;
 pub use offset::{OffsetMap, SourceOffset, SourcePartition};
 pub use record::{Header, Headers, SinkRecord, SourceRecord, TimestampType};
 pub use schema::{Field, Schema, SchemaType};

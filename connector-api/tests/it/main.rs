@@ -1,0 +1,3 @@
+//! What a connector author relies on, seen from outside of the crate.
+
+mod config;
