@@ -1,3 +1,29 @@
-//! Development tasks.
+//! Development tasks: `cargo xtask NAME`. None of them is needed to build or test.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a development tool reads and writes the source tree and talks to its user"
+)]
 
-fn main() {}
+mod wire;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask TASK
+tasks:
+  wire    generate wire/src/messages and wire/src/schemas from the definitions inside Apache Kafka's jars (needs mvn and unzip)";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["wire"] => wire::run(),
+        _ => Err(anyhow::anyhow!("{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
