@@ -3,4 +3,5 @@
 //! Dependency direction inside this crate: `rest` uses handles of the herder, the metrics and the
 //! health; `connect` uses its own `bus` and `levada-connector-api`, never the broker.
 
+pub mod config;
 pub mod connect;
