@@ -9,6 +9,7 @@ pub mod error;
 pub mod frame;
 pub mod kinds;
 pub mod messages;
+pub mod records;
 pub mod schemas;
 pub mod versions;
 
