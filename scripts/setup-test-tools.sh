@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Installs what the cross-process suites, the demo and the benches need, and nothing that is already there.
+#   scripts/setup-test-tools.sh build    what `cargo build` needs (a C compiler, the Rust toolchain)
+#   scripts/setup-test-tools.sh demo     ... and curl, a package index to move
+#   scripts/setup-test-tools.sh test     ... and foreign Kafka clients: kcat, Java, Go, Python
+#   scripts/setup-test-tools.sh bench    ... and librdkafka's headers for the load driver
+# Packages come through their ordinary clients (apt-get, pip, mvn, go); Python goes to target/test-venv,
+# jars and compiled drivers to target/test-tools. Safe to run again: finished steps are skipped.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT=$PWD
+TOOLS=$ROOT/target/test-tools
+VENV=$ROOT/target/test-venv
+mkdir -p "$TOOLS"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- Debian packages, collected first so that one apt-get call installs them all ------------------------------
+WANT=()
+want() { # want COMMAND PACKAGE...: the packages when the command is missing
+  have "$1" || WANT+=("${@:2}")
+}
+
+apt_install() {
+  [ ${#WANT[@]} -gt 0 ] || return 0
+  if ! have apt-get; then
+    say "missing and no apt-get here: ${WANT[*]}; install them by hand and run again"; exit 3
+  fi
+  local sudo=()
+  if [ "$(id -u)" != 0 ]; then
+    if have sudo && sudo -n true 2>/dev/null; then sudo=(sudo -n)
+    else say "missing: ${WANT[*]}; run as root: apt-get update && apt-get install -y ${WANT[*]}"; exit 3; fi
+  fi
+  say "apt-get install ${WANT[*]}"
+  "${sudo[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${WANT[@]}" >"$TOOLS/apt.log" 2>&1 \
+    || { tail -20 "$TOOLS/apt.log" >&2; exit 3; }
+}
+
+want_build() {
+  want cc gcc libc6-dev
+  want make make
+  want git git
+  have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || want rustup rustup
+}
+
+want_demo() {
+  want curl curl
+  want python3 python3
+}
+
+want_test() {
+  want kcat kcat
+  want zstd zstd
+  want strace strace
+  want javac default-jdk-headless
+  want mvn maven
+  python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || WANT+=(python3-venv)
+  have go || [ -x /usr/local/go/bin/go ] || WANT+=(golang-go)
+}
+
+want_bench() {
+  [ -f /usr/include/librdkafka/rdkafka.h ] || WANT+=(librdkafka-dev)
+}
+
+check_cargo() {
+  have cargo && return
+  [ -x "$HOME/.cargo/bin/cargo" ] && return
+  if have rustup; then rustup toolchain install "$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)" --profile minimal >&2; return; fi
+  say "no cargo: install rustup (Debian package rustup), then: rustup toolchain install (reads rust-toolchain.toml)"; exit 3
+}
+
+# --- foreign clients ------------------------------------------------------------------------------------------
+stamp() { # stamp NAME FILE...: true when NAME was last made from exactly these files
+  local now; now=$(sha256sum "${@:2}" | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$TOOLS/$1.stamp" 2>/dev/null)" = "$now" ] && return 0
+  NEW_STAMP=$now; return 1
+}
+stamped() { printf '%s\n' "$NEW_STAMP" >"$TOOLS/$1.stamp"; }
+
+setup_python() {
+  stamp python tests/foreign/requirements.txt && [ -x "$VENV/bin/pytest" ] && return
+  say "Python clients into target/test-venv"
+  [ -x "$VENV/bin/python" ] || python3 -m venv "$VENV"
+  "$VENV/bin/pip" -q --disable-pip-version-check install -r tests/foreign/requirements.txt
+  stamped python
+}
+
+setup_java() {
+  local dir=tests/foreign/java
+  if ! stamp jars $dir/pom.xml || [ ! -d "$TOOLS/kafka/libs" ]; then
+    say "Apache Kafka's jars into target/test-tools/kafka"
+    rm -rf "$TOOLS/kafka"
+    mvn -q -B -f $dir/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$TOOLS/kafka/libs" </dev/null
+    mkdir -p "$TOOLS/kafka/plugins/file"
+    mv "$TOOLS"/kafka/libs/connect-file-*.jar "$TOOLS/kafka/plugins/file/"
+    stamped jars
+  fi
+  if ! stamp javac $dir/*.java; then
+    say "compiling the Java driver"
+    mkdir -p "$TOOLS/java"
+    javac -nowarn -d "$TOOLS/java" -cp "$TOOLS/kafka/libs/*" $dir/*.java
+    stamped javac
+  fi
+}
+
+setup_go() {
+  local dir=tests/foreign/go go=go
+  have go || go=/usr/local/go/bin/go
+  stamp go $dir/*.go $dir/go.mod $dir/go.sum && [ -x "$TOOLS/franz" ] && return
+  say "building the franz-go driver"
+  (cd $dir && CGO_ENABLED=0 GOFLAGS=-mod=readonly $go build -o "$TOOLS/franz" .)
+  stamped go
+}
+
+setup_load() {
+  stamp load bench/load.c && [ -x "$TOOLS/load" ] && return
+  say "building the load driver"
+  cc -O2 -Wall -Wextra -o "$TOOLS/load" bench/load.c -lrdkafka -lpthread
+  stamped load
+}
+
+case "${1:-test}" in
+  build) want_build; apt_install; check_cargo ;;
+  demo) want_build; want_demo; apt_install; check_cargo ;;
+  test) want_build; want_demo; want_test; apt_install; check_cargo; setup_python; setup_java; setup_go ;;
+  bench) want_build; want_demo; want_test; want_bench; apt_install; check_cargo; setup_python; setup_java; setup_load ;;
+  *) say "unknown: $1 (build, demo, test or bench)"; exit 2 ;;
+esac
