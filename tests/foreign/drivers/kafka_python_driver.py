@@ -1,6 +1,5 @@
 """kafka-python (pure Python) behind the drivers' verbs; see `registry`."""
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.structs import OffsetAndMetadata
 
 from drivers import cli, records
 
@@ -54,18 +53,16 @@ def consume(args):
 
 
 class Listener(ConsumerRebalanceListener):
-    """Commits what was written before partitions go away, and reports assignments."""
+    """Reports assignments. It need not commit: `group` commits each batch before it polls again, and the client
+    forbids blocking calls in here."""
 
-    def __init__(self, member, out, events):
-        self._member, self._out, self._events = member, out, events
+    def __init__(self, events):
+        self._events = events
 
     def on_partitions_assigned(self, partitions):
         self._note("assigned", partitions)
 
     def on_partitions_revoked(self, partitions):
-        self._out.flush()
-        if partitions:
-            self._member.commit()
         self._note("revoked", partitions)
 
     def on_partitions_lost(self, partitions):
@@ -80,17 +77,15 @@ def group(args):
     leave = cli.StdinClosed()
     with open(args["out"], "a", encoding="utf-8") as out, open(args["out"] + ".events", "a", encoding="utf-8") as events:
         member = _consumer(args, group_id=args["group"])
-        member.subscribe([args["topic"]], listener=Listener(member, out, events))
+        member.subscribe([args["topic"]], listener=Listener(events))
         while not leave:
-            written = {}
-            for partition, batch in member.poll(timeout_ms=200).items():
+            polled = member.poll(timeout_ms=200)
+            for batch in polled.values():
                 for message in batch:
                     _write(out, message)
-                written[partition] = OffsetAndMetadata(batch[-1].offset + 1, "", -1)
-            if written:
+            if polled:
                 out.flush()
-                member.commit_async(written)
-        member.commit()
+                member.commit()
         member.close(autocommit=False)
     return {}
 
