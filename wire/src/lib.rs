@@ -8,6 +8,7 @@ pub mod codec;
 pub mod error;
 pub mod frame;
 pub mod kinds;
+#[expect(clippy::struct_field_names, reason = "the names are Kafka's")]
 pub mod messages;
 pub mod records;
 pub mod schemas;

@@ -75,10 +75,17 @@ pub trait Message: Field + Default + Clone + Debug + PartialEq + Send + Sync + '
         prefixed(version, self, version)
     }
 
-    /// Reads what [`Message::to_versioned_bytes`] writes. Bytes after the message are ignored, as newer writers may add fields.
+    /// Reads what [`Message::to_versioned_bytes`] writes. Bytes after the message are ignored.
     fn from_versioned_bytes(mut bytes: Bytes) -> Result<Self, DecodeError> {
         let version = take_i16(&mut bytes)?;
         Self::decode(&mut bytes, version)
+    }
+
+    /// Like [`Message::from_versioned_bytes`], but a version newer than any known is read as the newest known one: members of a group
+    /// exchange subscriptions and assignments that way, since newer versions only append fields.
+    fn from_versioned_bytes_or_newer(mut bytes: Bytes) -> Result<Self, DecodeError> {
+        let version = take_i16(&mut bytes)?;
+        Self::decode(&mut bytes, version.min(Self::VERSIONS.max))
     }
 }
 

@@ -7,6 +7,9 @@ use super::{EncodeError, External, Field, RecordSet};
 /// Shorter runs are cheaper to copy than to send as a segment of their own.
 const SPLICE_FROM: usize = 1024;
 
+/// Room made at the start of a frame; most answers fit.
+const FRAME_CAPACITY: usize = 256;
+
 /// A piece of an encoded message, to be sent in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Segment {
@@ -187,6 +190,7 @@ impl Writer {
     /// Makes room for a 32-bit size at the very start, to be filled by [`Writer::finish_sized`].
     pub(crate) fn reserve_size(&mut self) {
         debug_assert!(self.is_empty());
+        self.buf.reserve(FRAME_CAPACITY);
         self.buf.put_i32(0);
     }
 

@@ -126,7 +126,7 @@ impl Field for FetchRequest {
                 w.put_tag(1, &self.replica_state, version)?;
             }
         }
-        if !(version >= 15) && self.replica_state != ReplicaState::default() {
+        if version < 15 && self.replica_state != ReplicaState::default() {
             return Err(EncodeError::FieldNotInVersion { message: "FetchRequest", field: "replica_state", version });
         }
         Ok(())
@@ -394,7 +394,7 @@ impl Field for FetchResponse {
                 w.put_tag(0, &self.node_endpoints, version)?;
             }
         }
-        if !(version >= 16) && !self.node_endpoints.is_empty() {
+        if version < 16 && !self.node_endpoints.is_empty() {
             return Err(EncodeError::FieldNotInVersion { message: "FetchResponse", field: "node_endpoints", version });
         }
         Ok(())
@@ -549,13 +549,13 @@ impl Field for PartitionData {
                 w.put_tag(2, &self.snapshot_id, version)?;
             }
         }
-        if !(version >= 12) && self.diverging_epoch != EpochEndOffset::default() {
+        if version < 12 && self.diverging_epoch != EpochEndOffset::default() {
             return Err(EncodeError::FieldNotInVersion { message: "PartitionData", field: "diverging_epoch", version });
         }
-        if !(version >= 12) && self.current_leader != LeaderIdAndEpoch::default() {
+        if version < 12 && self.current_leader != LeaderIdAndEpoch::default() {
             return Err(EncodeError::FieldNotInVersion { message: "PartitionData", field: "current_leader", version });
         }
-        if !(version >= 12) && self.snapshot_id != SnapshotId::default() {
+        if version < 12 && self.snapshot_id != SnapshotId::default() {
             return Err(EncodeError::FieldNotInVersion { message: "PartitionData", field: "snapshot_id", version });
         }
         Ok(())

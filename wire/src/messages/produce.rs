@@ -152,7 +152,7 @@ impl Field for ProduceResponse {
                 w.put_tag(0, &self.node_endpoints, version)?;
             }
         }
-        if !(version >= 10) && !self.node_endpoints.is_empty() {
+        if version < 10 && !self.node_endpoints.is_empty() {
             return Err(EncodeError::FieldNotInVersion {
                 message: "ProduceResponse",
                 field: "node_endpoints",
@@ -282,7 +282,7 @@ impl Field for PartitionProduceResponse {
                 w.put_tag(0, &self.current_leader, version)?;
             }
         }
-        if !(version >= 10) && self.current_leader != LeaderIdAndEpoch::default() {
+        if version < 10 && self.current_leader != LeaderIdAndEpoch::default() {
             return Err(EncodeError::FieldNotInVersion {
                 message: "PartitionProduceResponse",
                 field: "current_leader",

@@ -126,28 +126,28 @@ impl Field for TransactionLogValue {
                 w.put_tag(3, &self.next_producer_epoch, version)?;
             }
         }
-        if !(version >= 1) && self.previous_producer_id != -1 {
+        if version < 1 && self.previous_producer_id != -1 {
             return Err(EncodeError::FieldNotInVersion {
                 message: "TransactionLogValue",
                 field: "previous_producer_id",
                 version,
             });
         }
-        if !(version >= 1) && self.next_producer_id != -1 {
+        if version < 1 && self.next_producer_id != -1 {
             return Err(EncodeError::FieldNotInVersion {
                 message: "TransactionLogValue",
                 field: "next_producer_id",
                 version,
             });
         }
-        if !(version >= 1) && self.client_transaction_version != 0 {
+        if version < 1 && self.client_transaction_version != 0 {
             return Err(EncodeError::FieldNotInVersion {
                 message: "TransactionLogValue",
                 field: "client_transaction_version",
                 version,
             });
         }
-        if !(version >= 1) && self.next_producer_epoch != -1 {
+        if version < 1 && self.next_producer_epoch != -1 {
             return Err(EncodeError::FieldNotInVersion {
                 message: "TransactionLogValue",
                 field: "next_producer_epoch",

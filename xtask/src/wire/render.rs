@@ -301,10 +301,10 @@ fn write_tags(item: &Struct<'_>, out: &mut String) -> Result<()> {
     }
     out.push_str("}\n");
     for member in tagged.iter().filter(|member| !member.definition.ignorable) {
-        if let Some(present) = member.versions.condition(item.versions) {
+        if let Some(absent) = member.versions.negated(item.versions) {
             writeln!(
                 out,
-                "if !({present}) && {} {{\nreturn Err(EncodeError::FieldNotInVersion {{ message: \"{}\", field: \"{}\", version }});\n}}",
+                "if {absent} && {} {{\nreturn Err(EncodeError::FieldNotInVersion {{ message: \"{}\", field: \"{}\", version }});\n}}",
                 and_operand(&member.differs),
                 item.name,
                 member.name

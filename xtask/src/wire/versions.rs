@@ -34,6 +34,17 @@ impl Versions {
         }
     }
 
+    /// The condition under which `version` is not in this range; `None` if it always is.
+    pub(super) fn negated(self, outer: Self) -> Option<String> {
+        self.condition(outer).map(|condition| {
+            match (condition.strip_prefix("version >= "), condition.strip_prefix("version <= ")) {
+                (Some(min), _) => format!("version < {min}"),
+                (_, Some(max)) => format!("version > {max}"),
+                _ => format!("!({condition})"),
+            }
+        })
+    }
+
     /// As text for people: `3`, `3-7` or, open to the end of `outer`, `3+`.
     pub(super) fn text(self, outer: Self) -> String {
         match () {
