@@ -169,19 +169,19 @@ fn struct_doc(item: &Struct<'_>) -> String {
 
 fn member_doc(member: &Member<'_>, item: &Struct<'_>) -> String {
     let outer = item.message.valid_versions;
-    let mut doc = format!("/// Versions {}", member.versions.text(outer));
+    let mut facts = vec![format!("/// Versions {}", member.versions.text(outer))];
     if let (true, Some(tag)) = (member.is_tagged(), member.definition.tag) {
-        doc += &format!(", tag {tag}");
+        facts.push(format!("tag {tag}"));
     }
     if member.nullable && member.null_versions == member.versions {
-        doc += ", nullable";
+        facts.push("nullable".into());
     } else if member.nullable {
-        doc += &format!(", nullable in {}", member.null_versions.text(outer));
+        facts.push(format!("nullable in {}", member.null_versions.text(outer)));
     }
     if member.definition.ignorable {
-        doc += ", ignorable";
+        facts.push("ignorable".into());
     }
-    doc + ".\n"
+    facts.join(", ") + ".\n"
 }
 
 /// `flexible`, or `false` for a field that never has a compact length.
