@@ -7,3 +7,6 @@ pub mod converter;
 pub mod plugin;
 pub mod sink_task;
 pub mod source_task;
+pub mod submitted_records;
+pub mod task;
+pub mod transform;

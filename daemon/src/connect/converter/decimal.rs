@@ -1,0 +1,196 @@
+//! Decimals of any size: big-endian two's complement to decimal text and back, as Java's
+//! `BigInteger` and `BigDecimal` print them.
+
+/// Digits beyond which text is refused, since the conversion takes quadratic time (invariant 9).
+const MAX_DIGITS: usize = 10_000;
+
+/// The integer behind big-endian two's complement bytes, as text.
+pub(super) fn integer_text(bytes: &[u8]) -> String {
+    let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
+    let mut magnitude: Vec<u8> = bytes.to_vec();
+    if negative {
+        negate(&mut magnitude);
+    }
+    // Limbs of nine decimal digits, least first.
+    let mut limbs: Vec<u32> = vec![0];
+    for byte in magnitude {
+        let mut carry = u64::from(byte);
+        for limb in &mut limbs {
+            let value = u64::from(*limb) * 256 + carry;
+            *limb = (value % 1_000_000_000) as u32;
+            carry = value / 1_000_000_000;
+        }
+        if carry > 0 {
+            limbs.push(carry as u32);
+        }
+    }
+    let mut text = String::new();
+    if negative {
+        text.push('-');
+    }
+    let mut limbs = limbs.iter().rev();
+    text.push_str(&limbs.next().copied().unwrap_or(0).to_string());
+    for limb in limbs {
+        text.push_str(&format!("{limb:09}"));
+    }
+    text
+}
+
+/// Big-endian two's complement, as short as can be, of decimal digits with an optional sign.
+pub(super) fn integer_bytes(text: &str) -> Option<Vec<u8>> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.is_empty() || digits.len() > MAX_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // Bytes, least first.
+    let mut bytes: Vec<u8> = vec![0];
+    for digit in digits.bytes() {
+        let mut carry = u32::from(digit - b'0');
+        for byte in &mut bytes {
+            let value = u32::from(*byte) * 10 + carry;
+            *byte = value as u8;
+            carry = value >> 8;
+        }
+        if carry > 0 {
+            bytes.push(carry as u8);
+        }
+    }
+    bytes.push(0);
+    bytes.reverse();
+    if negative {
+        negate(&mut bytes);
+    }
+    while let [first, second, ..] = bytes[..] {
+        if (first == 0 && second & 0x80 == 0) || (first == 0xff && second & 0x80 != 0) {
+            bytes.remove(0);
+        } else {
+            break;
+        }
+    }
+    Some(bytes)
+}
+
+fn negate(bytes: &mut [u8]) {
+    let mut carry = true;
+    for byte in bytes.iter_mut().rev() {
+        let (value, overflow) = (!*byte).overflowing_add(u8::from(carry));
+        *byte = value;
+        carry = overflow;
+    }
+}
+
+/// `BigDecimal.toString` of unscaled bytes and a scale.
+pub(super) fn decimal_text(unscaled: &[u8], scale: i32) -> String {
+    let integer = integer_text(unscaled);
+    if scale == 0 {
+        return integer;
+    }
+    let (sign, digits) = integer.strip_prefix('-').map_or(("", integer.as_str()), |digits| ("-", digits));
+    let adjusted = digits.len() as i64 - 1 - i64::from(scale);
+    if scale > 0 && adjusted >= -6 {
+        let scale = scale as usize;
+        return if digits.len() > scale {
+            let (whole, fraction) = digits.split_at(digits.len() - scale);
+            format!("{sign}{whole}.{fraction}")
+        } else {
+            format!("{sign}0.{digits:0>scale$}")
+        };
+    }
+    let (first, rest) = digits.split_at(1);
+    let point = if rest.is_empty() { "" } else { "." };
+    let exponent = if adjusted == 0 { String::new() } else { format!("E{adjusted:+}") };
+    format!("{sign}{first}{point}{rest}{exponent}")
+}
+
+/// Plain notation (`BigDecimal.toPlainString`), bounded for scales that would print without end.
+pub(super) fn plain_text(unscaled: &[u8], scale: i32) -> String {
+    if !(-1000..=10_000).contains(&scale) {
+        return decimal_text(unscaled, scale);
+    }
+    let integer = integer_text(unscaled);
+    let (sign, digits) = integer.strip_prefix('-').map_or(("", integer.as_str()), |digits| ("-", digits));
+    if scale <= 0 {
+        let zeros = if digits == "0" { 0 } else { scale.unsigned_abs() as usize };
+        return format!("{sign}{digits}{}", "0".repeat(zeros));
+    }
+    let scale = scale as usize;
+    if digits.len() > scale {
+        let (whole, fraction) = digits.split_at(digits.len() - scale);
+        return format!("{sign}{whole}.{fraction}");
+    }
+    format!("{sign}0.{digits:0>scale$}")
+}
+
+/// Unscaled bytes and scale of a decimal number's text (`-12.30`, `1e3`).
+pub(super) fn parse(text: &str) -> Option<(Vec<u8>, i32)> {
+    let (number, exponent) = match text.find(['e', 'E']) {
+        Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let bytes = integer_bytes(&format!("{whole}{fraction}"))?;
+    let scale = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
+    Some((bytes, scale))
+}
+
+/// The same number with another scale; `None` when digits would be lost.
+pub(super) fn rescale(unscaled: Vec<u8>, from: i32, to: i32) -> Option<Vec<u8>> {
+    if from == to {
+        return Some(unscaled);
+    }
+    let digits = integer_text(&unscaled);
+    if to > from {
+        let zeros = usize::try_from(i64::from(to) - i64::from(from)).ok().filter(|zeros| *zeros <= MAX_DIGITS)?;
+        return integer_bytes(&format!("{digits}{}", "0".repeat(zeros)));
+    }
+    let drop = usize::try_from(i64::from(from) - i64::from(to)).ok()?;
+    if digits == "0" {
+        return Some(unscaled);
+    }
+    let keep = digits.len().checked_sub(drop)?;
+    let (kept, dropped) = digits.split_at(keep);
+    dropped.bytes().all(|digit| digit == b'0').then(|| integer_bytes(kept))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_survive_both_ways() {
+        for text in
+            ["0", "1", "-1", "127", "128", "-128", "-129", "123456789012345678901234567890", "-98765432109876543210"]
+        {
+            assert_eq!(integer_text(&integer_bytes(text).unwrap()), text);
+        }
+        assert_eq!(integer_bytes("128").unwrap(), [0, 0x80]);
+        assert_eq!(integer_bytes("-128").unwrap(), [0x80]);
+        assert_eq!(integer_text(&[]), "0");
+    }
+
+    #[test]
+    fn decimals_print_as_java_prints_them() {
+        let unscaled = |text| integer_bytes(text).unwrap();
+        assert_eq!(decimal_text(&unscaled("12345"), 2), "123.45");
+        assert_eq!(decimal_text(&unscaled("-5"), 3), "-0.005");
+        assert_eq!(decimal_text(&unscaled("5"), 8), "5E-8");
+        assert_eq!(decimal_text(&unscaled("123"), -2), "1.23E+4");
+        assert_eq!(plain_text(&unscaled("123"), -2), "12300");
+        assert_eq!(plain_text(&unscaled("5"), 8), "0.00000005");
+    }
+
+    #[test]
+    fn numbers_parse_and_rescale_without_loss() {
+        let (unscaled, scale) = parse("-12.30").unwrap();
+        assert_eq!((integer_text(&unscaled).as_str(), scale), ("-1230", 2));
+        assert_eq!(integer_text(&rescale(unscaled.clone(), 2, 4).unwrap()), "-123000");
+        assert_eq!(integer_text(&rescale(unscaled.clone(), 2, 1).unwrap()), "-123");
+        assert_eq!(rescale(unscaled, 2, 0), None);
+        assert_eq!(parse("1e3").unwrap().1, -3);
+        assert_eq!(parse("1e99999999999"), None);
+        assert_eq!(parse("x"), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! What a sink task's runner reads from the connector's and the worker's configuration.
+
+use crate::connect::{
+    bus::{ConsumerOptions, OffsetReset},
+    task::{ErrorPolicy, TaskTimes},
+};
+use levada_connector_api::Config;
+use regex::Regex;
+use std::time::Duration;
+
+/// Options of one sink task.
+#[derive(Clone, Debug, Default)]
+pub struct SinkTaskOptions {
+    /// Worker keys.
+    pub times: TaskTimes,
+    /// `errors.*`.
+    pub errors: ErrorPolicy,
+    /// Topics, group and client defaults with `consumer.override.*` applied.
+    pub consumer: ConsumerOptions,
+    /// Keys that are accepted and have no effect, for the herder to warn about.
+    pub ignored: Vec<String>,
+}
+
+impl SinkTaskOptions {
+    /// The group of a connector's sink tasks.
+    pub fn group(connector: &str, config: &Config) -> String {
+        config.get("consumer.override.group.id").cloned().unwrap_or_else(|| format!("connect-{connector}"))
+    }
+
+    /// Reads a validated connector configuration.
+    pub fn from_config(connector: &str, config: &Config, times: TaskTimes, client_id: String) -> Result<Self, String> {
+        let mut options = Self { times, errors: ErrorPolicy::from_config(config)?, ..Self::default() };
+        options.consumer.client_id = client_id;
+        options.consumer.group = Self::group(connector, config);
+        options.topics(config)?;
+        for (key, value) in config {
+            if let Some(key) = key.strip_prefix("consumer.override.") {
+                options.consumer_override(key, value)?;
+            }
+        }
+        Ok(options)
+    }
+
+    fn topics(&mut self, config: &Config) -> Result<(), String> {
+        let names = config.get("topics").map_or("", String::as_str);
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        self.consumer.topics = names.map(str::to_owned).collect();
+        let regex = config.get("topics.regex").map_or("", String::as_str);
+        match (self.consumer.topics.is_empty(), regex.is_empty()) {
+            (true, true) => return Err("either topics or topics.regex must be set".to_owned()),
+            (false, false) => return Err("topics and topics.regex exclude each other".to_owned()),
+            (false, true) => {}
+            (true, false) => {
+                let compiled = Regex::new(&format!("^(?:{regex})$"))
+                    .map_err(|_| format!("topics.regex is \"{regex}\", which is no regular expression"))?;
+                self.consumer.topics_regex = Some(compiled);
+            }
+        }
+        Ok(())
+    }
+
+    fn consumer_override(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let wrong = |must: &str| format!("consumer.override.{key} is \"{value}\"; it must be {must}");
+        let number = || value.trim().parse::<u64>().map_err(|_| wrong("a whole number"));
+        let consumer = &mut self.consumer;
+        match key {
+            "group.id" => {}
+            "client.id" => value.clone_into(&mut consumer.client_id),
+            "auto.offset.reset" => {
+                consumer.offset_reset = match value {
+                    "earliest" => OffsetReset::Earliest,
+                    "latest" => OffsetReset::Latest,
+                    "none" => OffsetReset::None,
+                    _ => return Err(wrong("earliest, latest or none")),
+                };
+            }
+            "isolation.level" => {
+                consumer.read_committed = match value {
+                    "read_committed" => true,
+                    "read_uncommitted" => false,
+                    _ => return Err(wrong("read_committed or read_uncommitted")),
+                };
+            }
+            "max.poll.records" => consumer.max_poll_records = (number()?.clamp(1, 1_000_000)) as usize,
+            "fetch.max.bytes" | "max.partition.fetch.bytes" => {
+                let bytes = number()?.clamp(1, 64 * 1024 * 1024) as usize;
+                consumer.fetch_bytes = consumer.fetch_bytes.min(bytes);
+            }
+            "session.timeout.ms" => consumer.session_timeout = Duration::from_millis(number()?),
+            "heartbeat.interval.ms" => consumer.heartbeat_interval = Duration::from_millis(number()?.max(1)),
+            "max.poll.interval.ms" => consumer.rebalance_timeout = Duration::from_millis(number()?.max(1)),
+            _ => self.ignored.push(format!("consumer.override.{key}")),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(entries: &[(&str, &str)]) -> Result<SinkTaskOptions, String> {
+        let config = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        SinkTaskOptions::from_config("s", &config, TaskTimes::default(), "c".to_owned())
+    }
+
+    #[test]
+    fn defaults_are_connects() {
+        let options = read(&[("topics", "a, b")]).unwrap();
+        assert_eq!(options.consumer.group, "connect-s");
+        assert_eq!(options.consumer.topics, ["a", "b"]);
+        assert_eq!(options.consumer.offset_reset, OffsetReset::Earliest);
+    }
+
+    #[test]
+    fn overrides_are_read() {
+        let options = read(&[
+            ("topics.regex", "t-.*"),
+            ("consumer.override.group.id", "g"),
+            ("consumer.override.auto.offset.reset", "latest"),
+            ("consumer.override.max.poll.records", "7"),
+            ("consumer.override.client.rack", "r1"),
+        ])
+        .unwrap();
+        assert_eq!(options.consumer.group, "g");
+        assert_eq!(options.consumer.offset_reset, OffsetReset::Latest);
+        assert_eq!(options.consumer.max_poll_records, 7);
+        assert_eq!(options.ignored, ["consumer.override.client.rack"]);
+        let regex = options.consumer.topics_regex.unwrap();
+        assert!(regex.is_match("t-1") && !regex.is_match("xt-1"));
+    }
+
+    #[test]
+    fn wrong_topics_are_refused() {
+        assert!(read(&[]).is_err());
+        assert!(read(&[("topics", "a"), ("topics.regex", "b")]).is_err());
+        assert!(read(&[("topics.regex", "(")]).unwrap_err().contains("topics.regex"));
+    }
+}
