@@ -5,5 +5,6 @@
 
 pub mod api;
 pub mod config;
+pub mod coordinator;
 pub mod log;
 pub mod security;

@@ -1,0 +1,3 @@
+//! Classic consumer groups and their committed offsets.
+
+pub mod machine;
