@@ -55,6 +55,14 @@ pub(crate) fn put_required<F: Field>(
     field.ok_or(EncodeError::NullNotAllowed { message, field: field_name, version })?.write(w, version, flexible)
 }
 
+/// Reads a struct that can be null inside a tagged field: there its mark is a variable-length integer and null is 0, unlike elsewhere.
+pub(crate) fn get_tagged_struct<F: Field>(r: &mut Reader, version: i16) -> Result<Option<F>, DecodeError> {
+    if r.uvarint()? == 0 {
+        return Ok(None);
+    }
+    F::read(r, version, true).map(Some)
+}
+
 impl<F: Field> Field for Option<F> {
     fn read(r: &mut Reader, version: i16, flexible: bool) -> Result<Self, DecodeError> {
         F::read_nullable(r, version, flexible)

@@ -15,7 +15,7 @@ mod writer;
 pub use decode_error::DecodeError;
 pub use encode_error::EncodeError;
 pub use field::Field;
-pub(crate) use field::{get, put, put_required};
+pub(crate) use field::{get, get_tagged_struct, put, put_required};
 pub use message::{CoordinatorRecord, Message, Request, VersionRange, record_type};
 pub use reader::Reader;
 pub use record_set::{External, RecordSet};

@@ -179,8 +179,28 @@ impl Writer {
 
     /// Appends one tagged field: tag, size, content.
     pub fn put_tag<F: Field>(&mut self, tag: u32, field: &F, version: i16) -> Result<(), EncodeError> {
+        self.put_tag_content(tag, |content| field.write(content, version, true))
+    }
+
+    /// Appends one tagged field that is a struct or null: the mark of null differs from the one outside of tagged fields.
+    pub(crate) fn put_tagged_struct<F: Field>(
+        &mut self,
+        tag: u32,
+        field: Option<&F>,
+        version: i16,
+    ) -> Result<(), EncodeError> {
+        self.put_tag_content(tag, |content| {
+            content.put_uvarint(u32::from(field.is_some()));
+            field.map_or(Ok(()), |value| value.write(content, version, true))
+        })
+    }
+
+    fn put_tag_content<W>(&mut self, tag: u32, write: W) -> Result<(), EncodeError>
+    where
+        W: FnOnce(&mut Self) -> Result<(), EncodeError>,
+    {
         let mut content = Self::inline();
-        field.write(&mut content, version, true)?;
+        write(&mut content)?;
         self.put_uvarint(tag);
         self.put_uvarint(u32::try_from(content.len()).map_err(|_| EncodeError::TooLong(content.len()))?);
         self.buf.put_slice(&content.buf);

@@ -4,7 +4,8 @@
 use bytes::Bytes;
 
 use crate::codec::{
-    CoordinatorRecord, DecodeError, EncodeError, Field, Message, Reader, VersionRange, Writer, get, put,
+    CoordinatorRecord, DecodeError, EncodeError, Field, Message, Reader, VersionRange, Writer, get, get_tagged_struct,
+    put,
 };
 
 /// Versions 0 to 0, flexible none.
@@ -83,7 +84,7 @@ impl Field for ConsumerGroupMemberMetadataValue {
         if flexible {
             r.tags(|r, tag| {
                 match tag {
-                    0 => message.classic_member_metadata = get(r, version, true)?,
+                    0 => message.classic_member_metadata = get_tagged_struct(r, version)?,
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -104,7 +105,7 @@ impl Field for ConsumerGroupMemberMetadataValue {
         if flexible {
             w.put_uvarint(u32::from(self.classic_member_metadata != Some(ClassicMemberMetadata::default())));
             if self.classic_member_metadata != Some(ClassicMemberMetadata::default()) {
-                w.put_tag(0, &self.classic_member_metadata, version)?;
+                w.put_tagged_struct(0, self.classic_member_metadata.as_ref(), version)?;
             }
         }
         Ok(())

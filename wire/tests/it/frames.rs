@@ -10,6 +10,7 @@ use levada_wire::frame::{
 use levada_wire::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
 use levada_wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use levada_wire::messages::{ApiVersionsRequest, ApiVersionsResponse, ConsumerProtocolSubscription, HeartbeatRequest};
+use levada_wire::schemas::consumer_group_member_metadata::ClassicMemberMetadata;
 use levada_wire::{
     ApiKey, CoordinatorRecord, DecodeError, EncodeError, External, Message, RecordSet, RequestKind, ResponseKind,
     Segment, schemas, versions,
@@ -215,4 +216,19 @@ fn subscription_of_a_newer_version_is_read_as_the_newest_known() {
     let bytes = Bytes::from(bytes);
     assert_eq!(ConsumerProtocolSubscription::from_versioned_bytes_or_newer(bytes.clone()), Ok(subscription));
     assert!(ConsumerProtocolSubscription::from_versioned_bytes(bytes).is_err());
+}
+
+/// Bytes as Apache Kafka's own classes write them.
+#[test]
+fn nullable_struct_in_a_tag_has_a_variable_length_mark() {
+    let value = schemas::ConsumerGroupMemberMetadataValue { classic_member_metadata: None, ..Default::default() };
+    let bytes = value.to_bytes(0).unwrap();
+    assert_eq!(bytes[bytes.len() - 4..], [1, 0, 1, 0], "one tag, number 0, one byte, null");
+    assert_eq!(schemas::ConsumerGroupMemberMetadataValue::decode_exact(bytes, 0), Ok(value));
+    let metadata = ClassicMemberMetadata { session_timeout_ms: 5, ..Default::default() };
+    let value =
+        schemas::ConsumerGroupMemberMetadataValue { classic_member_metadata: Some(metadata), ..Default::default() };
+    let bytes = value.to_bytes(0).unwrap();
+    assert_eq!(bytes[bytes.len() - 10..], [1, 0, 7, 1, 0, 0, 0, 5, 1, 0]);
+    assert_eq!(schemas::ConsumerGroupMemberMetadataValue::decode_exact(bytes, 0), Ok(value));
 }

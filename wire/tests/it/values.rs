@@ -89,6 +89,10 @@ fn non_default(field: &Field, version: i16, depth: usize, choose: &mut dyn Choos
     loop {
         let mut content = Vec::new();
         value(field, version, true, depth, choose, &mut content);
+        // Inside a tagged field, a struct's mark of null is a variable-length 0.
+        if field.kind == "struct" && !field.array && content == [0xff] {
+            content = vec![0];
+        }
         if content != default {
             return content;
         }

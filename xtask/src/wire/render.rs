@@ -40,6 +40,7 @@ pub(super) fn file(file: &File<'_>) -> Result<String> {
         "VersionRange",
         "Writer",
         "get",
+        "get_tagged_struct",
         "put",
         "put_required",
     ]
@@ -218,7 +219,9 @@ fn read(item: &Struct<'_>) -> Result<String> {
                 .map(|c| format!(" if {c}"))
                 .unwrap_or_default();
             let tag = member.definition.tag.context("tag")?;
-            writeln!(out, "{tag}{guard} => message.{} = get(r, version, true)?,", member.name)?;
+            let get =
+                if member.is_nullable_struct() { "get_tagged_struct(r, version)?" } else { "get(r, version, true)?" };
+            writeln!(out, "{tag}{guard} => message.{} = {get},", member.name)?;
         }
         out.push_str("_ => return Ok(false),\n}\nOk(true)\n})?;\n}\nOk(message)\n");
     }
@@ -297,7 +300,11 @@ fn write_tags(item: &Struct<'_>, out: &mut String) -> Result<()> {
     writeln!(out, "w.put_uvarint({});", count.join(" + "))?;
     for (member, condition) in tagged.iter().zip(&present) {
         let tag = member.definition.tag.context("tag")?;
-        writeln!(out, "if {condition} {{\nw.put_tag({tag}, &self.{}, version)?;\n}}", member.name)?;
+        let put = match member.is_nullable_struct() {
+            true => format!("w.put_tagged_struct({tag}, self.{}.as_ref(), version)?;", member.name),
+            false => format!("w.put_tag({tag}, &self.{}, version)?;", member.name),
+        };
+        writeln!(out, "if {condition} {{\n{put}\n}}")?;
     }
     out.push_str("}\n");
     for member in tagged.iter().filter(|member| !member.definition.ignorable) {

@@ -56,6 +56,11 @@ impl Member<'_> {
     pub(super) fn is_tagged(&self) -> bool {
         !self.tag_versions.is_empty()
     }
+
+    /// A single struct that can be null.
+    pub(super) fn is_nullable_struct(&self) -> bool {
+        self.nullable && !self.definition.is_array() && self.definition.element().starts_with(char::is_uppercase)
+    }
 }
 
 /// The structs of a file: the messages first, each followed by its parts.
