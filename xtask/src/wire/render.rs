@@ -300,9 +300,10 @@ fn write_tags(item: &Struct<'_>, out: &mut String) -> Result<()> {
     writeln!(out, "w.put_uvarint({});", count.join(" + "))?;
     for (member, condition) in tagged.iter().zip(&present) {
         let tag = member.definition.tag.context("tag")?;
-        let put = match member.is_nullable_struct() {
-            true => format!("w.put_tagged_struct({tag}, self.{}.as_ref(), version)?;", member.name),
-            false => format!("w.put_tag({tag}, &self.{}, version)?;", member.name),
+        let put = if member.is_nullable_struct() {
+            format!("w.put_tagged_struct({tag}, self.{}.as_ref(), version)?;", member.name)
+        } else {
+            format!("w.put_tag({tag}, &self.{}, version)?;", member.name)
         };
         writeln!(out, "if {condition} {{\n{put}\n}}")?;
     }
