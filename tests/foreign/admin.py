@@ -1,5 +1,7 @@
 """Topic and group administration for the suites, through confluent-kafka's AdminClient (an independent observer)."""
 import functools
+import os
+import time
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
@@ -17,6 +19,8 @@ def create_topic(bootstrap, name, partitions=6, **config):
     """Creates a topic; an answer without error means that it is usable at once."""
     topic = NewTopic(name, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()})
     client(bootstrap).create_topics([topic], operation_timeout=TIMEOUT)[name].result(TIMEOUT)
+    if os.environ.get("LEVADA_TEST_BOOTSTRAP"):
+        time.sleep(0.5)  # Apache Kafka answers a moment before its brokers know the topic
 
 
 def end_offsets(bootstrap, topic):

@@ -35,7 +35,9 @@ def rounds(request):
 def external():
     """The broker named by the environment, or None."""
     bootstrap = os.environ.get("LEVADA_TEST_BOOTSTRAP")
-    return levada.External(bootstrap, os.environ.get("LEVADA_TEST_REST")) if bootstrap else None
+    if not bootstrap:
+        return None
+    return levada.External(bootstrap, os.environ.get("LEVADA_TEST_REST"), os.environ.get("LEVADA_TEST_DATA_DIR"))
 
 
 @pytest.fixture(scope="session")

@@ -50,10 +50,10 @@ class External:
 
     owned = False
 
-    def __init__(self, bootstrap, rest_url):
+    def __init__(self, bootstrap, rest_url, data_dir=None):
         self.bootstrap = bootstrap
         self.rest_url = rest_url
-        self.data_dir = None
+        self.data_dir = pathlib.Path(data_dir) if data_dir else None
 
     def alive(self):
         return True
