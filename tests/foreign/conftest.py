@@ -10,8 +10,8 @@ import pytest
 import levada
 from drivers.registry import DRIVERS
 
-# The group coordinator's waiting time for further members would only make every group test slower.
-SETTINGS = ["group.initial.rebalance.delay.ms=0"]
+# The defaults (3 s for further members, 60 s between offset commits) would only make every test slower.
+SETTINGS = ["group.initial.rebalance.delay.ms=0", "offset.flush.interval.ms=500"]
 _COUNTER = itertools.count(1)
 
 

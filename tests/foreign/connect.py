@@ -86,3 +86,15 @@ def file_sink(path, topics, **more):
     """Config of Apache's file sink into `path`."""
     return {"connector.class": "FileStreamSink", "tasks.max": "1", "file": str(path), "topics": topics,
             "key.converter": STRING, "value.converter": STRING, **more}
+
+
+def levada_source(path, topic, **more):
+    """Config of Levada's own file source over a path or glob."""
+    return {"connector.class": "file-source", "tasks.max": "1", "path": str(path), "topic": topic,
+            "key.converter": STRING, "value.converter": STRING, **more}
+
+
+def levada_sink(path, topics, **more):
+    """Config of Levada's own file sink, exactly-once across a crash."""
+    return {"connector.class": "file-sink", "tasks.max": "1", "path": str(path), "topics": topics,
+            "key.converter": STRING, "value.converter": STRING, **more}

@@ -67,7 +67,7 @@ class Daemon:
 
     owned = True
 
-    def __init__(self, directory, settings=(), plugin_path=None):
+    def __init__(self, directory, settings=(), plugin_path=None, binary=BINARY, uid=None):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.data_dir = self.directory / "data"
@@ -78,10 +78,12 @@ class Daemon:
         self.rest_url = f"http://127.0.0.1:{self.rest_port}"
         self.settings = list(settings)
         self.plugin_path = plugin_path
+        self.binary = binary
+        self.uid = uid
         self.process = None
 
     def command(self):
-        command = [str(BINARY), "serve", "--data-dir", str(self.data_dir),
+        command = [str(self.binary), "serve", "--data-dir", str(self.data_dir),
                    "--kafka-listen", self.bootstrap, "--rest-listen", f"127.0.0.1:{self.rest_port}"]
         if self.plugin_path:
             command += ["--plugin-path", str(self.plugin_path)]
@@ -93,7 +95,7 @@ class Daemon:
         assert self.process is None, "already started"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.directory, start_new_session=True, preexec_fn=die_with_parent)
+                                            cwd=self.directory, start_new_session=True, preexec_fn=die_with_parent, user=self.uid)
         wait_for(self._ready, START_TIMEOUT, f"{self.bootstrap} and {self.rest_url} answer\n{self.log_tail()}")
         return self
 
