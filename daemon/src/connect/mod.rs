@@ -7,6 +7,8 @@ pub mod converter;
 pub mod plugin;
 pub mod sink_task;
 pub mod source_task;
+pub mod store;
 pub mod submitted_records;
 pub mod task;
 pub mod transform;
+pub mod validate;

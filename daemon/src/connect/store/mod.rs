@@ -1,0 +1,12 @@
+//! The worker's internal topics: connector configs, source offsets, statuses.
+//!
+//! The topics are the only truth; what is in memory is a replay of them. They are made on first use, compacted, and
+//! hold records in Kafka Connect's own forms.
+
+mod config_state;
+pub mod record;
+mod status_state;
+
+pub use config_state::{ConfigChange, ConfigState, ConnectorEntry};
+pub use record::TargetState;
+pub use status_state::{State, Status, StatusKey, StatusState, StatusValue};

@@ -1,0 +1,114 @@
+//! A validation answer while it is put together: keys with values and errors, in the order tools show them.
+
+use levada_connector_api::config::{ConfigDef, KeyState};
+use serde_json::{Value as Json, json};
+
+/// One key of the answer.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Name.
+    pub name: String,
+    /// Its definition in REST form; `None` for a key that is only there because of an error.
+    definition: Option<Json>,
+    /// Value as it may be shown.
+    value: Option<String>,
+    recommended: Vec<String>,
+    /// Whole error texts.
+    pub errors: Vec<String>,
+}
+
+impl Item {
+    /// From a definition's answer, the name prefixed.
+    pub fn of(state: KeyState<'_>, prefix: &str) -> Self {
+        let mut definition = state.key.info();
+        let name = format!("{prefix}{}", state.key.name);
+        if let Some(object) = definition.as_object_mut().filter(|_| !prefix.is_empty()) {
+            object.insert("name".to_owned(), Json::String(name.clone()));
+        }
+        let recommended = state.key.check.recommended();
+        Self { name, definition: Some(definition), value: state.value, recommended, errors: state.errors }
+    }
+
+    fn bare(name: &str, value: Option<&str>) -> Self {
+        let value = value.map(str::to_owned);
+        Self { name: name.to_owned(), definition: None, value, recommended: Vec::new(), errors: Vec::new() }
+    }
+
+    /// REST form.
+    pub fn info(&self) -> Json {
+        json!({
+            "definition": self.definition,
+            "value": {
+                "name": self.name,
+                "value": self.value,
+                "recommended_values": self.recommended,
+                "errors": self.errors,
+                "visible": true,
+            },
+        })
+    }
+}
+
+/// All keys of the answer.
+#[derive(Clone, Debug, Default)]
+pub struct Items {
+    list: Vec<Item>,
+    groups: Vec<String>,
+}
+
+impl Items {
+    /// Adds what a definition says of the configuration. A key that is there already is replaced where it stands, as
+    /// a plugin's definition of a common key wins over ours.
+    pub fn add(&mut self, def: &ConfigDef, states: Vec<KeyState<'_>>, prefix: &str) {
+        for group in def.groups() {
+            if !self.groups.iter().any(|known| known == group) {
+                self.groups.push(group.to_owned());
+            }
+        }
+        for state in states {
+            let item = Item::of(state, prefix);
+            match self.list.iter_mut().find(|known| known.name == item.name) {
+                Some(known) => *known = item,
+                None => self.list.push(item),
+            }
+        }
+    }
+
+    /// Adds an error to a key; one that no definition has is put first, as Connect does.
+    pub fn error(&mut self, name: &str, value: Option<&str>, message: impl Into<String>) {
+        let at = self.list.iter().position(|item| item.name == name).unwrap_or_else(|| {
+            self.list.insert(0, Item::bare(name, value));
+            0
+        });
+        if let Some(item) = self.list.get_mut(at) {
+            item.errors.push(message.into());
+        }
+    }
+
+    /// Whether a key has no error so far.
+    pub fn is_clean(&self, name: &str) -> bool {
+        self.list.iter().find(|item| item.name == name).is_none_or(|item| item.errors.is_empty())
+    }
+
+    /// Adds a group that has no keys.
+    pub fn group(&mut self, name: &str) {
+        if !self.groups.iter().any(|known| known == name) {
+            self.groups.push(name.to_owned());
+        }
+    }
+
+    /// Keys in order.
+    pub fn list(&self) -> &[Item] {
+        &self.list
+    }
+
+    /// Groups in order of first use.
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// All error texts in order of the keys.
+    pub fn errors(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().flat_map(|item| item.errors.iter().map(String::as_str))
+    }
+}
