@@ -24,6 +24,7 @@ pub struct OffsetStore {
 #[derive(Debug, Default)]
 struct State {
     connectors: HashMap<String, HashMap<String, Entry>>,
+    next: u64,
 }
 
 #[derive(Debug)]
@@ -130,8 +131,8 @@ impl State {
         let entries = self.connectors.entry(connector).or_default();
         match value.map(record::parse_object) {
             Some(Some(offset)) => {
-                let next = entries.values().map(|entry| entry.since + 1).max().unwrap_or_default();
-                let since = entries.get(&name).map_or(next, |entry| entry.since);
+                self.next += 1;
+                let since = entries.get(&name).map_or(self.next, |entry| entry.since);
                 entries.insert(name, Entry { key: Bytes::copy_from_slice(key), partition, offset, since });
             }
             Some(None) => {}

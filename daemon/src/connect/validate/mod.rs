@@ -183,6 +183,3 @@ fn warnings(base: &ConfigDef, own: &ConfigDef, config: &Config) -> Vec<String> {
     let elsewhere = |key: &str| base.key(key).is_some() || is_worker_key(key) || key.starts_with("config.");
     all.unknown_keys(config, elsewhere).iter().map(ToString::to_string).collect()
 }
-
-#[cfg(test)]
-mod tests;
