@@ -4,6 +4,7 @@
 
 pub mod bus;
 pub mod converter;
+pub mod herder;
 pub mod plugin;
 pub mod sink_task;
 pub mod source_task;
@@ -12,3 +13,4 @@ pub mod submitted_records;
 pub mod task;
 pub mod transform;
 pub mod validate;
+pub mod worker;

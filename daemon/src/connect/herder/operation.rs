@@ -1,0 +1,97 @@
+//! Operations on one connector that take time: they run apart from the herder and report when they are done.
+
+use super::{
+    actor::{task_target, tasks_max},
+    command::{Done, Outcome, Started, StartedTask},
+    slot::Instance,
+};
+use crate::connect::{
+    plugin::{Plugin, Registry},
+    store::{ConnectorEntry, TargetState},
+    task::TaskId,
+    worker::{Failure, RunningTask, TaskLaunch, Worker},
+};
+use levada_connector_api::Config;
+use levada_env::time::{Duration, Instant};
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+
+/// One operation. Its end is always reported, whatever the plugin does, since calls into it have deadlines.
+pub(super) struct Operation {
+    pub name: String,
+    pub worker: Arc<dyn Worker>,
+    pub registry: Arc<Registry>,
+    pub graceful: Duration,
+}
+
+impl Operation {
+    pub(super) async fn stop_instance(self, instance: Option<Instance>, done: Sender<Done>) {
+        if let Some(instance) = instance {
+            instance.running.stop().await;
+        }
+        self.report(Outcome::InstanceStopped, &done).await;
+    }
+
+    pub(super) async fn start_instance(self, config: Config, done: Sender<Done>) {
+        let started = match self.plugin(&config) {
+            Ok(plugin) => self.start(plugin, &config).await,
+            Err(failure) => Err(failure),
+        };
+        self.report(Outcome::InstanceStarted { config, started }, &done).await;
+    }
+
+    async fn start(&self, plugin: Arc<Plugin>, config: &Config) -> Result<Started, Failure> {
+        let running = self.worker.start_connector(&self.name, plugin, config.clone()).await?;
+        let tasks = running.task_configs(tasks_max(config)).await;
+        Ok(Started { running, tasks })
+    }
+
+    /// Tells all tasks before it waits for the first, so that they stop together within the time of one.
+    pub(super) async fn stop_tasks(self, numbers: Vec<usize>, running: Vec<Arc<dyn RunningTask>>, done: Sender<Done>) {
+        let deadline = Instant::now() + self.graceful;
+        for task in &running {
+            task.request_stop();
+        }
+        for task in running {
+            task.stop(deadline.saturating_duration_since(Instant::now())).await;
+        }
+        self.report(Outcome::TasksStopped(numbers), &done).await;
+    }
+
+    pub(super) async fn start_tasks(self, entry: ConnectorEntry, numbers: Vec<usize>, done: Sender<Done>) {
+        let connector = entry.config.unwrap_or_default();
+        let mut tasks = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let config = entry.tasks.get(number).cloned().unwrap_or_default();
+            let started = match self.plugin(&connector) {
+                Ok(plugin) => {
+                    let launch = TaskLaunch {
+                        id: TaskId { connector: self.name.as_str().into(), task: number },
+                        plugin,
+                        connector: connector.clone(),
+                        config: config.clone(),
+                        target: task_target(entry.target),
+                    };
+                    self.worker.start_task(launch).await
+                }
+                Err(failure) => Err(failure),
+            };
+            let paused = entry.target == TargetState::Paused;
+            tasks.push(StartedTask { number, config, connector: connector.clone(), paused, started });
+        }
+        self.report(Outcome::TasksStarted(tasks), &done).await;
+    }
+
+    fn plugin(&self, config: &Config) -> Result<Arc<Plugin>, Failure> {
+        let class = config.get("connector.class").map(|class| class.trim()).unwrap_or_default();
+        let plugin = self.registry.find(class).cloned();
+        plugin.ok_or_else(|| {
+            Failure::connect(format!("no connector class is called {class}; install the plugin and restart the worker"))
+        })
+    }
+
+    async fn report(self, outcome: Outcome, done: &Sender<Done>) {
+        // The herder is gone at shutdown; then nobody needs to know.
+        let _ = done.send(Done { name: self.name, outcome }).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! What anyone may read of the herder's state without asking it.
+
+use super::{
+    error::HerderError,
+    events::EventLog,
+    model::{ConnectorDescription, ConnectorStatus},
+};
+use crate::connect::{
+    plugin::Registry,
+    store::{ConfigState, StatusStore},
+    task::TaskId,
+    worker::RunningTask,
+};
+use levada_connector_api::Config;
+use parking_lot::RwLock;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// The herder's read side. Only the herder writes.
+pub struct View {
+    pub(super) config: Arc<RwLock<ConfigState>>,
+    pub(super) statuses: Arc<StatusStore>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) events: EventLog,
+    pub(super) tasks: RwLock<BTreeMap<TaskId, Arc<dyn RunningTask>>>,
+    pub(super) ready: AtomicBool,
+}
+
+impl View {
+    /// Whether the internal topics have been read.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Names of all connectors, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.config.read().names().map(str::to_owned).collect()
+    }
+
+    /// Whether there is such a connector.
+    pub fn contains(&self, name: &str) -> bool {
+        self.config.read().connector(name).is_some()
+    }
+
+    /// A connector's configuration and task count.
+    pub fn describe(&self, name: &str) -> Option<ConnectorDescription> {
+        let state = self.config.read();
+        let entry = state.connector(name)?;
+        let config = entry.config.clone()?;
+        let kind = self.kind(&config);
+        Some(ConnectorDescription { name: name.to_owned(), config, tasks: entry.tasks.len(), kind })
+    }
+
+    /// A connector's committed task configurations.
+    pub fn task_configs(&self, name: &str) -> Option<Vec<Config>> {
+        self.config.read().connector(name).map(|entry| entry.tasks.clone())
+    }
+
+    /// A connector's status and its tasks'.
+    pub fn status(&self, name: &str) -> Option<ConnectorStatus> {
+        let kind = self.config.read().config(name).map_or("unknown", |config| self.kind(config));
+        self.statuses.read(|all| {
+            let connector = all.connector(name)?.clone();
+            let tasks = all.tasks(name).map(|(number, status)| (number, status.clone())).collect();
+            Some(ConnectorStatus { name: name.to_owned(), connector, tasks, kind })
+        })
+    }
+
+    /// The topics a connector has used.
+    pub fn topics(&self, name: &str) -> Vec<String> {
+        self.statuses.read(|all| all.topics(name))
+    }
+
+    /// What happened to connectors.
+    pub fn events(&self) -> &EventLog {
+        &self.events
+    }
+
+    /// The known plugins.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The tasks that run here.
+    pub fn running_tasks(&self) -> Vec<(TaskId, Arc<dyn RunningTask>)> {
+        self.tasks.read().iter().map(|(id, task)| (id.clone(), Arc::clone(task))).collect()
+    }
+
+    /// A connector's configuration, or the 404 for it.
+    pub(super) fn config_of(&self, name: &str) -> Result<Config, HerderError> {
+        let config = self.config.read().config(name).cloned();
+        config.ok_or_else(|| HerderError::connector_not_found(name))
+    }
+
+    fn kind(&self, config: &Config) -> &'static str {
+        self.registry.kind_name(config.get("connector.class").map(|class| class.trim()))
+    }
+}

@@ -1,0 +1,133 @@
+//! Calls into plugin code that can't hold up anything else.
+
+use super::Failure;
+use crate::connect::task::AbandonedThreads;
+use levada_connector_api::ConnectorError;
+use levada_env::time::{self, Duration};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+const RUNNING: u8 = 0;
+const DONE: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// Makes calls on threads of their own, with a deadline (invariant 10).
+#[derive(Clone, Debug)]
+pub struct PluginCalls {
+    abandoned: Arc<AbandonedThreads>,
+    timeout: Duration,
+}
+
+impl PluginCalls {
+    /// Calls that may last `timeout`; threads that hang longer are counted in `abandoned`.
+    pub fn new(abandoned: Arc<AbandonedThreads>, timeout: Duration) -> Self {
+        Self { abandoned, timeout }
+    }
+
+    /// Calls `body` and waits for what it gives. A panic and a missed deadline are failures like any other.
+    pub async fn call<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        body: impl FnOnce() -> Result<T, ConnectorError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        if self.abandoned.exhausted() {
+            return Err(Failure::connect(format!(
+                "{} threads hang in connector calls; restart the worker to free them",
+                self.abandoned.count()
+            )));
+        }
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let state = Arc::new(AtomicU8::new(RUNNING));
+        let (abandoned, of_thread) = (Arc::clone(&self.abandoned), Arc::clone(&state));
+        let thread = levada_env::thread::spawn(&format!("call-{what}"), move || {
+            let outcome = catch_unwind(AssertUnwindSafe(body));
+            if of_thread.swap(DONE, Ordering::AcqRel) == ABANDONED {
+                abandoned.remove();
+            }
+            // Nobody listens any more after the deadline.
+            let _ = send.send(outcome);
+        });
+        if let Err(cause) = thread {
+            return Err(Failure::connect(format!("could not start a thread for {what}: {cause}")));
+        }
+        match time::timeout(self.timeout, receive).await {
+            Ok(Ok(Ok(Ok(value)))) => Ok(value),
+            Ok(Ok(Ok(Err(error)))) => Err(failed(what, &error)),
+            Ok(Ok(Err(payload))) => Err(Failure::connect(format!("{what} panicked: {}", panic_text(&*payload)))),
+            Ok(Err(_)) => Err(Failure::connect(format!("the thread of {what} ended without an answer"))),
+            Err(_) => {
+                if state.compare_exchange(RUNNING, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                    self.abandoned.add();
+                }
+                let millis = self.timeout.as_millis();
+                Err(Failure::connect(format!("{what} did not return within plugin.call.timeout.ms={millis}")))
+            }
+        }
+    }
+}
+
+fn failed(what: &str, error: &ConnectorError) -> Failure {
+    let class = crate::connect::task::exception_class(error.kind);
+    let mut trace = format!("{class}: {error}\n\tat {what}");
+    let mut cause = std::error::Error::source(error);
+    // Bounded, since a connector may build a chain that has no end.
+    for _ in 0..32 {
+        let Some(error) = cause else { break };
+        trace.push_str("\nCaused by: ");
+        trace.push_str(&error.to_string());
+        cause = error.source();
+    }
+    Failure { trace }
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(timeout: Duration) -> PluginCalls {
+        PluginCalls::new(Arc::new(AbandonedThreads::new(1)), timeout)
+    }
+
+    #[tokio::test]
+    async fn errors_and_panics_are_failures() {
+        let calls = calls(Duration::from_secs(30));
+        assert_eq!(calls.call("start", || Ok(1)).await, Ok(1));
+        let failure = calls.call("start", || Err::<(), _>(ConnectorError::config("file is missing"))).await;
+        assert_eq!(
+            failure.unwrap_err().trace,
+            "org.apache.kafka.common.config.ConfigException: file is missing\n\tat start"
+        );
+        let failure = calls.call("start", || -> Result<(), ConnectorError> { panic!("boom") }).await;
+        assert!(failure.unwrap_err().trace.ends_with("start panicked: boom"));
+    }
+
+    #[tokio::test]
+    async fn a_hanging_call_is_abandoned_counted_and_given_back_when_it_returns() {
+        let calls = calls(Duration::from_millis(20));
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let hang = move || {
+            let _ = held.recv();
+            Ok(())
+        };
+        let failure = calls.call("start", hang).await.unwrap_err();
+        assert!(failure.trace.contains("plugin.call.timeout.ms=20"), "{}", failure.trace);
+        assert_eq!(calls.abandoned.count(), 1);
+        let refused = calls.call("start", || Ok(())).await.unwrap_err();
+        assert!(refused.trace.contains("hang"), "{}", refused.trace);
+        release.send(()).unwrap();
+        while calls.abandoned.count() > 0 {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A started connector of a plugin.
+
+use super::{Failure, PluginCalls, RunningConnector};
+use crate::connect::{
+    bus::BoxFuture,
+    plugin::{Factory, Plugin},
+};
+use levada_connector_api::{Config, ConnectorContext, Result, SinkConnector, SourceConnector};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A source or a sink.
+pub(super) enum Instance {
+    Source(Box<dyn SourceConnector>),
+    Sink(Box<dyn SinkConnector>),
+}
+
+impl Instance {
+    /// Makes one, not started.
+    pub(super) fn make(factory: &Factory) -> Result<Self> {
+        match factory {
+            Factory::Source(make) => make().map(Self::Source),
+            Factory::Sink(make) => make().map(Self::Sink),
+        }
+    }
+
+    fn start(&mut self, context: ConnectorContext, config: Config) -> Result<()> {
+        match self {
+            Self::Source(connector) => connector.start(context, config),
+            Self::Sink(connector) => connector.start(context, config),
+        }
+    }
+
+    fn task_configs(&self, max_tasks: usize) -> Result<Vec<Config>> {
+        match self {
+            Self::Source(connector) => connector.task_configs(max_tasks),
+            Self::Sink(connector) => connector.task_configs(max_tasks),
+        }
+    }
+
+    fn stop(&mut self) {
+        match self {
+            Self::Source(connector) => connector.stop(),
+            Self::Sink(connector) => connector.stop(),
+        }
+    }
+}
+
+/// A connector that was started. Calls go to it one at a time.
+pub(super) struct PluginConnector {
+    instance: Arc<Mutex<Instance>>,
+    plugin: Arc<Plugin>,
+    calls: PluginCalls,
+}
+
+impl PluginConnector {
+    /// Makes and starts one.
+    pub(super) async fn start(
+        name: String,
+        plugin: Arc<Plugin>,
+        config: Config,
+        calls: PluginCalls,
+    ) -> Result<Self, Failure> {
+        let factory = plugin.factory.clone();
+        let start = move || {
+            let mut instance = Instance::make(&factory)?;
+            if let Err(error) = instance.start(ConnectorContext { name }, config) {
+                instance.stop();
+                return Err(error);
+            }
+            Ok(instance)
+        };
+        let instance = calls.call("start", start).await?;
+        Ok(Self { instance: Arc::new(Mutex::new(instance)), plugin, calls })
+    }
+}
+
+impl RunningConnector for PluginConnector {
+    fn version(&self) -> String {
+        self.plugin.info.version.clone()
+    }
+
+    fn task_class(&self) -> String {
+        self.plugin.task_class()
+    }
+
+    fn task_configs(&self, max_tasks: usize) -> BoxFuture<'_, Result<Vec<Config>, Failure>> {
+        let instance = Arc::clone(&self.instance);
+        Box::pin(self.calls.call("task_configs", move || instance.lock().task_configs(max_tasks)))
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let instance = Arc::clone(&self.instance);
+            let stop = move || {
+                instance.lock().stop();
+                Ok(())
+            };
+            if let Err(failure) = self.calls.call("stop", stop).await {
+                tracing::warn!(class = self.plugin.info.class, cause = failure.trace, "connector did not stop in order");
+            }
+        })
+    }
+}
