@@ -11,6 +11,8 @@ pub mod source_task;
 pub mod store;
 pub mod submitted_records;
 pub mod task;
+#[cfg(test)]
+pub mod testing;
 pub mod transform;
 pub mod validate;
 pub mod worker;

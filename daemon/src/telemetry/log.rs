@@ -7,13 +7,7 @@ use levada_env::Clock;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, io, sync::Arc};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::{
-    Layer, Registry,
-    filter::Targets,
-    fmt,
-    layer::SubscriberExt,
-    reload,
-};
+use tracing_subscriber::{Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, reload};
 
 /// The name of the logger that all others inherit from.
 pub const ROOT: &str = "root";

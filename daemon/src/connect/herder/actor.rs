@@ -97,8 +97,7 @@ impl Actor {
             if target == Some(TargetState::Started) {
                 self.view.statuses.change(StatusKey::Connector(name.clone()), State::Unassigned);
             }
-            let tasks: Vec<usize> =
-                self.view.statuses.read(|all| all.tasks(&name).map(|(number, _)| number).collect());
+            let tasks: Vec<usize> = self.view.statuses.read(|all| all.tasks(&name).map(|(number, _)| number).collect());
             for number in tasks {
                 self.view.statuses.change(StatusKey::Task(name.clone(), number), State::Unassigned);
             }
@@ -530,9 +529,10 @@ impl Actor {
         self.slots.remove(name);
         self.restarts.forget(name);
         self.view.events.forget(name);
-        let keys: Vec<StatusKey> = self.view.statuses.read(|all| {
-            all.iter().map(|(key, _)| key).filter(|key| key.connector() == name).cloned().collect()
-        });
+        let keys: Vec<StatusKey> = self
+            .view
+            .statuses
+            .read(|all| all.iter().map(|(key, _)| key).filter(|key| key.connector() == name).cloned().collect());
         for key in keys {
             self.view.statuses.remove(key);
         }

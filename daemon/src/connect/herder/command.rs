@@ -60,7 +60,10 @@ pub(super) struct Done {
 /// What an operation brought.
 pub(super) enum Outcome {
     InstanceStopped,
-    InstanceStarted { config: Config, started: Result<Started, Failure> },
+    InstanceStarted {
+        config: Config,
+        started: Result<Started, Failure>,
+    },
     TasksStopped(Vec<usize>),
     TasksStarted(Vec<StartedTask>),
     Released,

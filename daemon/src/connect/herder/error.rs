@@ -18,7 +18,9 @@ pub enum HerderError {
     #[error("Cannot complete request because of a conflicting operation (e.g. worker rebalance)")]
     Conflict,
     /// The worker has not read its topics yet.
-    #[error("Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)")]
+    #[error(
+        "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)"
+    )]
     NotReady,
     /// The plugin refused or failed.
     #[error("{0}")]

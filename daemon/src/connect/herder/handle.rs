@@ -95,14 +95,8 @@ impl HerderHandle {
         target: Option<TargetState>,
     ) -> Result<ConnectorDescription, HerderError> {
         let config = self.checked(name, config).await?;
-        let put = |reply| Command::Put {
-            name: name.to_owned(),
-            config,
-            target,
-            create_only: true,
-            expected: None,
-            reply,
-        };
+        let put =
+            |reply| Command::Put { name: name.to_owned(), config, target, create_only: true, expected: None, reply };
         self.ask(put).await?;
         self.describe(name)
     }

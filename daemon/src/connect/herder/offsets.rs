@@ -30,7 +30,10 @@ impl HerderHandle {
                 let mut committed = self.bus.group_offsets(&SinkTaskOptions::group(name, &config)).await?;
                 committed.retain(|entry| entry.offset.is_some());
                 committed.sort_by(|a, b| a.partition.cmp(&b.partition));
-                Ok(committed.iter().map(|entry| (sink_partition(&entry.partition), entry.offset.map(sink_offset))).collect())
+                Ok(committed
+                    .iter()
+                    .map(|entry| (sink_partition(&entry.partition), entry.offset.map(sink_offset)))
+                    .collect())
             }
         }
     }
@@ -38,7 +41,9 @@ impl HerderHandle {
     /// Sets or, with `None`, removes offsets of a stopped connector. The text says how much the plugin vouches for it.
     pub async fn alter_offsets(&self, name: &str, offsets: Offsets) -> Result<String, HerderError> {
         if offsets.is_empty() {
-            return Err(HerderError::BadRequest("Partitions / offsets need to be provided for an offset alter request".into()));
+            return Err(HerderError::BadRequest(
+                "Partitions / offsets need to be provided for an offset alter request".into(),
+            ));
         }
         let held = self.hold(name).await?;
         let plugin = self.plugin_of(&held.config)?;
@@ -49,7 +54,9 @@ impl HerderHandle {
                 Ok(message("altered", vouched))
             }
             ConnectorKind::Sink => {
-                let changes = offsets.iter().map(|(partition, offset)| Ok((parse_partition(partition)?, parse_offset(offset.as_ref())?)));
+                let changes = offsets
+                    .iter()
+                    .map(|(partition, offset)| Ok((parse_partition(partition)?, parse_offset(offset.as_ref())?)));
                 let changes: Vec<(TopicPartition, Option<i64>)> = changes.collect::<Result<_, HerderError>>()?;
                 let vouched = self.ask_plugin(plugin, &held, &offsets).await?;
                 self.bus.alter_group_offsets(&self.idle_group(name, &held).await?, changes).await?;
@@ -190,7 +197,12 @@ mod tests {
         assert_eq!((&*parsed.topic, parsed.partition), ("t", 3));
         assert_eq!(parse_offset(Some(&map(r#"{"kafka_offset":"1000"}"#))), Ok(Some(1000)));
         assert_eq!(parse_offset(None), Ok(None));
-        for wrong in [r#"{"kafka_topic":"t"}"#, r#"{"kafka_topic":null,"kafka_partition":0}"#, r#"{"kafka_topic":"t","kafka_partition":"x"}"#, r#"{"kafka_topic":"t","kafka_partition":-1}"#] {
+        for wrong in [
+            r#"{"kafka_topic":"t"}"#,
+            r#"{"kafka_topic":null,"kafka_partition":0}"#,
+            r#"{"kafka_topic":"t","kafka_partition":"x"}"#,
+            r#"{"kafka_topic":"t","kafka_partition":-1}"#,
+        ] {
             assert!(matches!(parse_partition(&map(wrong)), Err(HerderError::BadRequest(_))), "{wrong}");
         }
         for wrong in ["{}", r#"{"kafka_offset":null}"#, r#"{"kafka_offset":-5}"#] {

@@ -77,8 +77,12 @@ pub(super) fn next_step(wanted: Option<&ConnectorEntry>, slot: &Slot) -> Step {
         Some(entry) if target != TargetState::Stopped => &entry.tasks,
         _ => &[],
     };
-    let stop: Vec<usize> =
-        slot.tasks.iter().filter(|(number, task)| is_outdated(task, tasks.get(**number), config)).map(|(n, _)| *n).collect();
+    let stop: Vec<usize> = slot
+        .tasks
+        .iter()
+        .filter(|(number, task)| is_outdated(task, tasks.get(**number), config))
+        .map(|(n, _)| *n)
+        .collect();
     // Tasks that go for good go first, so that STOPPED and deletion are quick; changed ones only after the connector
     // itself has taken the new configuration.
     if !runs && !stop.is_empty() {
@@ -118,7 +122,14 @@ fn worker_keys_differ(a: &Config, b: &Config) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connect::{bus::BoxFuture, store::{ConfigState, record::{self, ConfigKey}}, worker::Failure};
+    use crate::connect::{
+        bus::BoxFuture,
+        store::{
+            ConfigState,
+            record::{self, ConfigKey},
+        },
+        worker::Failure,
+    };
 
     struct Fake;
 

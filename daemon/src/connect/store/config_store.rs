@@ -59,8 +59,7 @@ impl ConfigStore {
     /// Writes tombstones for everything the topic holds of a connector.
     pub async fn remove_connector(&mut self, name: &str) -> bus::Result<Vec<ConfigChange>> {
         let tasks = self.state.read().connector(name).map_or(0, |entry| entry.tasks.len());
-        let mut keys =
-            vec![ConfigKey::Connector(name.to_owned()), ConfigKey::TargetState(name.to_owned())];
+        let mut keys = vec![ConfigKey::Connector(name.to_owned()), ConfigKey::TargetState(name.to_owned())];
         if tasks > 0 {
             keys.extend((0..tasks).map(|number| ConfigKey::Task(name.to_owned(), number)));
             keys.push(ConfigKey::Commit(name.to_owned()));

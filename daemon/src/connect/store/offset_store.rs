@@ -54,11 +54,7 @@ impl OffsetStore {
     }
 
     /// The offsets of some partitions, in order.
-    pub async fn get(
-        &self,
-        connector: &str,
-        partitions: &[SourcePartition],
-    ) -> bus::Result<Vec<Option<SourceOffset>>> {
+    pub async fn get(&self, connector: &str, partitions: &[SourcePartition]) -> bus::Result<Vec<Option<SourceOffset>>> {
         self.load().await?;
         let turn = self.turn(connector);
         let _turn = turn.lock().await;

@@ -253,10 +253,7 @@ mod tests {
         assert_eq!(StatusKey::parse(&key.encode()), Some(key.clone()));
         let value = StatusValue::Topic { task: 2, discovered: 5 };
         let bytes = encode(&key, &value);
-        assert_eq!(
-            bytes,
-            r#"{"topic":{"name":"t","connector":"c:connector-d","task":2,"discoverTimestamp":5}}"#
-        );
+        assert_eq!(bytes, r#"{"topic":{"name":"t","connector":"c:connector-d","task":2,"discoverTimestamp":5}}"#);
         assert_eq!(parse(&key, &bytes), Some(value));
     }
 

@@ -55,7 +55,9 @@ impl StatusStore {
     /// Reads the topic. This worker's generation is above all that were.
     pub async fn load(&self) -> bus::Result<()> {
         let mut loaded = StatusState::default();
-        self.topic.load(|record| loaded.apply(record.key.as_deref().unwrap_or_default(), record.value.as_deref())).await?;
+        self.topic
+            .load(|record| loaded.apply(record.key.as_deref().unwrap_or_default(), record.value.as_deref()))
+            .await?;
         let newest = loaded.iter().filter_map(|(_, value)| match value {
             StatusValue::Status(status) => Some(status.generation),
             StatusValue::Topic { .. } => None,

@@ -31,11 +31,11 @@ impl AbandonedThreads {
         self.count() >= self.limit
     }
 
-    pub(super) fn add(&self) {
+    pub(in crate::connect) fn add(&self) {
         self.count.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(super) fn remove(&self) {
+    pub(in crate::connect) fn remove(&self) {
         self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }

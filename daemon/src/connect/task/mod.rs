@@ -20,7 +20,7 @@ mod wait;
 pub use abandoned::AbandonedThreads;
 pub(in crate::connect) use errors::FailedRecord;
 pub use errors::{ErrorPolicy, Stage, Tolerance};
-pub(in crate::connect) use failure::TaskFailure;
+pub(in crate::connect) use failure::{TaskFailure, exception_class};
 pub use handle::{StartError, StopOutcome, TargetState, TaskHandle, TaskHealth};
 pub use metrics::TaskMetrics;
 pub use status::{TaskId, TaskStatus, TaskStatusListener};

@@ -158,9 +158,9 @@ pub fn is_worker_key(key: &str) -> bool {
 }
 
 fn is_converter_key(key: &str) -> bool {
-    ["key.converter", "value.converter", "header.converter"].iter().any(|name| {
-        key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
+    ["key.converter", "value.converter", "header.converter"]
+        .iter()
+        .any(|name| key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 fn class_of(raw: &RawConfig) -> Result<String, ValidateError> {

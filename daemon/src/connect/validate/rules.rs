@@ -40,7 +40,9 @@ pub fn sink_topics(items: &mut Items, config: &Config, policy: &Policy) {
         None if format!("connect-{name}") == policy.worker_group => items.error(
             "name",
             Some(name),
-            format!("Consumer group for sink connector named {name} conflicts with Connect worker group connect-{name}"),
+            format!(
+                "Consumer group for sink connector named {name} conflicts with Connect worker group connect-{name}"
+            ),
         ),
         _ => {}
     }
@@ -50,11 +52,8 @@ pub fn sink_topics(items: &mut Items, config: &Config, policy: &Policy) {
 pub fn converters(items: &mut Items, converters: &dyn Converters, config: &Config) {
     for name in ["key.converter", "value.converter", "header.converter"] {
         let Some(class) = config.get(name).map(|class| class.trim()) else { continue };
-        let def = if name == "header.converter" {
-            converters.header_converter(class)
-        } else {
-            converters.converter(class)
-        };
+        let def =
+            if name == "header.converter" { converters.header_converter(class) } else { converters.converter(class) };
         let Some(def) = def else {
             let message = format!("Invalid value {class} for configuration {name}: Class {class} could not be found.");
             items.error(name, Some(class), message);
@@ -118,7 +117,8 @@ pub fn client_overrides(items: &mut Items, config: &Config, policy: &str) {
         if policy == "Principal" && PRINCIPAL.contains(&name) {
             continue;
         }
-        let message = format!("The '{policy}' policy does not allow '{name}' to be overridden in the connector configuration.");
+        let message =
+            format!("The '{policy}' policy does not allow '{name}' to be overridden in the connector configuration.");
         // The value may be a secret (invariant 12).
         items.error(key, None, message);
     }
@@ -149,10 +149,8 @@ pub fn topic_creation(items: &mut Items, kind: ConnectorKind, config: &Config, p
 
 fn add_group(items: &mut Items, def: &ConfigDef, config: &Config, group: &str) {
     let prefix = format!("{CREATION}{group}.");
-    let below: Config = config
-        .iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())))
-        .collect();
+    let below: Config =
+        config.iter().filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone()))).collect();
     items.add(def, def.validate(&below), &prefix);
 }
 

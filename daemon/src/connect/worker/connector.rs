@@ -97,7 +97,11 @@ impl RunningConnector for PluginConnector {
                 Ok(())
             };
             if let Err(failure) = self.calls.call("stop", stop).await {
-                tracing::warn!(class = self.plugin.info.class, cause = failure.trace, "connector did not stop in order");
+                tracing::warn!(
+                    class = self.plugin.info.class,
+                    cause = failure.trace,
+                    "connector did not stop in order"
+                );
             }
         })
     }
