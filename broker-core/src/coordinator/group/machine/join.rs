@@ -17,7 +17,7 @@ impl Group {
     fn try_join(&mut self, request: JoinRequest, ticket: Ticket, now: Now) -> Result<(), (GroupError, String)> {
         let id = request.member_id.clone();
         self.check_limits(&request).map_err(|error| (error, id.clone()))?;
-        if self.state == GroupState::Dead {
+        if self.state == GroupState::Dead || self.is_log_behind() {
             return Err((GroupError::CoordinatorNotAvailable, id));
         }
         if !self.has_room_for(&request) {
@@ -201,7 +201,7 @@ impl Group {
             }
             // The leader may be about to assign to the id that is gone.
             GroupState::Stable | GroupState::CompletingRebalance => {
-                self.prepare_rebalance("a static member was replaced", now)
+                self.prepare_rebalance("a static member was replaced", now);
             }
             _ => self.maybe_complete_join(now),
         }

@@ -1,15 +1,11 @@
 //! LeaveGroup: members go by themselves, or an administrator removes static ones.
 
-use super::types::{LeaveMember, Now, Output};
+use super::types::{LeaveMember, LeaveResults, Now, Output};
 use super::{Group, GroupError, GroupState};
 
 impl Group {
     /// Removes members; one result for each, in order.
-    pub fn leave(
-        &mut self,
-        leaving: &[LeaveMember],
-        now: Now,
-    ) -> Result<(Vec<Result<(), GroupError>>, Vec<Output>), GroupError> {
+    pub fn leave(&mut self, leaving: &[LeaveMember], now: Now) -> Result<(LeaveResults, Vec<Output>), GroupError> {
         if self.state == GroupState::Dead {
             return Err(GroupError::CoordinatorNotAvailable);
         }

@@ -30,12 +30,16 @@ use std::sync::Arc;
 
 use levada_env::time::{Duration, Instant};
 
+pub use commit::RetentionStart;
 pub use member::Member;
 pub use members::Members;
 pub use subscription::CONSUMER_PROTOCOL_TYPE;
 #[cfg(test)]
 pub use subscription::subscription as test_subscription;
 pub use types::*;
+
+/// Records of one group on their way to the log. When it doesn't keep up, members are told to come again (invariant 9).
+const MAX_PERSISTING: usize = 16;
 
 /// Where a group stands. The names are Kafka's, as tools print them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -210,6 +214,10 @@ impl Group {
 
     fn take_outputs(&mut self) -> Vec<Output> {
         std::mem::take(&mut self.outputs)
+    }
+
+    fn is_log_behind(&self) -> bool {
+        self.persisting.len() >= MAX_PERSISTING
     }
 
     fn persist(&mut self, purpose: Purpose, snapshot: GroupSnapshot) {

@@ -65,7 +65,8 @@ impl Group {
             Some(JoinPhase::Initial { remaining, grew: true, .. }) if !remaining.is_zero() => {
                 let delay = self.options.initial_rebalance_delay.min(remaining);
                 let deadline = now.instant + delay;
-                self.join_phase = Some(JoinPhase::Initial { deadline, remaining: remaining - delay, grew: false });
+                self.join_phase =
+                    Some(JoinPhase::Initial { deadline, remaining: remaining.saturating_sub(delay), grew: false });
             }
             Some(_) => self.complete_join(now),
             None => {}

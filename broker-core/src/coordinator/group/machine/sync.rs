@@ -24,14 +24,15 @@ impl Group {
         if request.generation != self.generation {
             return Err(GroupError::IllegalGeneration);
         }
-        if differs(&request.protocol_type, self.protocol_type())
-            || differs(&request.protocol_name, self.protocol_name())
+        if differs(request.protocol_type.as_deref(), self.protocol_type())
+            || differs(request.protocol_name.as_deref(), self.protocol_name())
         {
             return Err(GroupError::InconsistentGroupProtocol);
         }
         match self.state {
             GroupState::Empty | GroupState::Dead => Err(GroupError::UnknownMemberId),
             GroupState::PreparingRebalance => Err(GroupError::RebalanceInProgress),
+            GroupState::CompletingRebalance if self.is_log_behind() => Err(GroupError::CoordinatorNotAvailable),
             GroupState::CompletingRebalance => {
                 self.park_sync(request, ticket, now);
                 Ok(())
@@ -140,6 +141,6 @@ impl Group {
 }
 
 /// True if both are known and not the same (KIP-559).
-fn differs(claimed: &Option<String>, actual: Option<&str>) -> bool {
-    matches!((claimed.as_deref(), actual), (Some(claimed), Some(actual)) if claimed != actual)
+fn differs(claimed: Option<&str>, actual: Option<&str>) -> bool {
+    matches!((claimed, actual), (Some(claimed), Some(actual)) if claimed != actual)
 }

@@ -180,6 +180,9 @@ pub struct LeaveMember {
     pub reason: Option<String>,
 }
 
+/// One result for each leaving member, in order.
+pub type LeaveResults = Vec<Result<(), GroupError>>;
+
 /// Who commits offsets, and as a member of which generation.
 #[derive(Debug, Clone)]
 pub struct CommitRequest {

@@ -1,7 +1,6 @@
 //! Who may commit and delete, and when retention runs.
 
 use super::*;
-use crate::coordinator::group::machine::commit::RetentionStart;
 
 fn commit(member_id: &str, generation: i32) -> CommitRequest {
     CommitRequest { member_id: member_id.to_owned(), group_instance_id: None, generation, transactional: false }
