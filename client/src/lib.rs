@@ -6,14 +6,17 @@
 
 pub mod admin;
 mod call;
+pub mod consumer;
 mod error;
 pub mod metadata;
 pub mod offsets;
 pub mod producer;
+pub mod reader;
 mod transport;
 
 pub use admin::Admin;
 pub use call::call;
+pub use consumer::{Consumer, ConsumerOptions};
 pub use error::ClientError;
 pub use producer::{Producer, ProducerOptions};
 pub use transport::{Transport, TransportError};

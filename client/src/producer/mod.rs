@@ -75,6 +75,13 @@ impl Default for ProducerOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(usize);
 
+impl Slot {
+    /// Its number: slots are counted from 0 in the order they were opened.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// What became of a batch.
 #[derive(Debug)]
 pub struct Completion {

@@ -7,10 +7,13 @@
 //! Every handle that can append or commit on a task's behalf takes an [`OwnerToken`] and asks it
 //! before each submission (invariant 8): once the token is revoked the handle can't write any more.
 
+mod ack_tracker;
+pub mod embedded;
 mod error;
 mod owner;
 mod types;
 
+pub use ack_tracker::AckTracker;
 pub use error::BusError;
 pub use levada_client::BoxFuture;
 pub use owner::OwnerToken;
@@ -39,8 +42,15 @@ pub trait Bus: BusAdmin + Send + Sync + 'static {
     fn reader(&self, topic: &str) -> BoxFuture<'_, Result<Box<dyn TopicReader>>>;
 
     /// Appends a few records, in order per partition, the partition chosen by the key's hash unless
-    /// it is given. Returns when all are acknowledged by every in-sync replica (invariant 1).
-    fn write(&self, topic: &str, records: Vec<WriteRecord>) -> BoxFuture<'_, Result<()>>;
+    /// it is given. Returns when all are acknowledged by every in-sync replica (invariant 1). With an
+    /// `owner`, refuses before anything is appended once that is revoked (invariant 8).
+    fn write_as(&self, topic: &str, records: Vec<WriteRecord>, owner: Option<&OwnerToken>)
+    -> BoxFuture<'_, Result<()>>;
+
+    /// [`Bus::write_as`] on the worker's own behalf.
+    fn write(&self, topic: &str, records: Vec<WriteRecord>) -> BoxFuture<'_, Result<()>> {
+        self.write_as(topic, records, None)
+    }
 }
 
 /// Administration.
@@ -79,8 +89,9 @@ pub trait BusAdmin: Send + Sync {
 /// Records are numbered in order of [`BusProducer::append`], from 0. [`BusProducer::acks`] answers
 /// how long the prefix of acknowledged numbers is, which is all that invariant 7 needs.
 pub trait BusProducer: Send {
-    /// Makes `topic` known; its partition count, or `None` when it does not exist.
-    fn load_topic<'a>(&'a mut self, topic: &'a Arc<str>) -> BoxFuture<'a, Result<Option<i32>>>;
+    /// Makes `topic` known; its partition count, or `None` when it does not exist. With `create` the
+    /// log may make it when its own rules say so (`auto.create.topics.enable`).
+    fn load_topic<'a>(&'a mut self, topic: &'a Arc<str>, create: bool) -> BoxFuture<'a, Result<Option<i32>>>;
 
     /// Copies one record into the open batch of its partition and never waits. Full batches are
     /// submitted. [`BusError::UnknownTopic`] until [`BusProducer::load_topic`] found the topic.
@@ -92,7 +103,11 @@ pub trait BusProducer: Send {
     /// Waits for [`BusProducer::has_room`].
     fn room(&mut self) -> BoxFuture<'_, Result<()>>;
 
-    /// Submits the open batches.
+    /// Submits the open batches of partitions that have nothing in flight; the others go on filling
+    /// until an answer comes. Called after each poll of the source.
+    fn submit_idle(&mut self) -> Result<()>;
+
+    /// Submits all open batches.
     fn flush(&mut self) -> Result<()>;
 
     /// What has been acknowledged or refused by now.

@@ -1,9 +1,10 @@
 //! Who may write on a task's behalf.
 
 use super::{BusError, Result};
+use levada_client::producer::Gate;
 use parking_lot::{RwLock, RwLockReadGuard};
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// The right to append and commit for one incarnation of a task (invariant 8).
 ///
@@ -15,7 +16,8 @@ pub struct OwnerToken(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     revoked: RwLock<bool>,
-    changed: Notify,
+    /// For who waits for the end.
+    told: watch::Sender<bool>,
 }
 
 /// Proof that the owner was valid and can't be revoked while this lives. Held over a submission,
@@ -33,14 +35,15 @@ impl OwnerToken {
 
     /// Holds off a revocation for the length of a submission.
     pub fn hold(&self) -> Result<OwnerGuard<'_>> {
-        let read = self.0.revoked.read();
+        // Recursive, for a store may hold it around a bus that holds it too while a revocation waits.
+        let read = self.0.revoked.read_recursive();
         if *read { Err(BusError::Revoked) } else { Ok(OwnerGuard { _read: read }) }
     }
 
     /// Ends the right for all clones. May be called again.
     pub fn revoke(&self) {
         *self.0.revoked.write() = true;
-        self.0.changed.notify_waiters();
+        self.0.told.send_replace(true);
     }
 
     /// Whether the right has ended.
@@ -48,15 +51,21 @@ impl OwnerToken {
         *self.0.revoked.read()
     }
 
+    /// True once the right has ended.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.0.told.subscribe()
+    }
+
     /// Waits for the end of the right.
     pub async fn revoked(&self) {
-        loop {
-            let changed = self.0.changed.notified();
-            if self.is_revoked() {
-                return;
-            }
-            changed.await;
-        }
+        // The sender lives as long as this token does.
+        let _ = self.watch().wait_for(|revoked| *revoked).await;
+    }
+}
+
+impl Gate for OwnerToken {
+    fn pass(&self, submit: &mut dyn FnMut()) -> bool {
+        self.hold().map(|_guard| submit()).is_ok()
     }
 }
 

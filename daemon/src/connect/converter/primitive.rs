@@ -101,7 +101,10 @@ impl Converter for PrimitiveConverter {
             (PrimitiveKind::Double, Value::Float64(value)) => scratch.extend_from_slice(&value.to_be_bytes()),
             (PrimitiveKind::Boolean, Value::Boolean(value)) => scratch.push(u8::from(*value)),
             _ => {
-                return Err(ConvertError::new(format!("the value is not of the type that {} takes", self.kind.class())));
+                return Err(ConvertError::new(format!(
+                    "the value is not of the type that {} takes",
+                    self.kind.class()
+                )));
             }
         }
         Ok(Some(scratch))

@@ -1,0 +1,287 @@
+//! A source task's producer: builds record batches and hands them to the client.
+
+use super::{CALL_DEADLINE, error_map::bus_error};
+use crate::connect::bus::{
+    AckReport, AckTracker, BoxFuture, BusError, BusProducer, OwnerToken, ProduceFailure, ProducerOptions,
+    ProducerRecord, Result,
+};
+use levada_client::{
+    Admin, Producer, Transport,
+    metadata::{self, Topic},
+    producer::{Slot, partitioner},
+};
+use levada_connector_api::TopicPartition;
+use levada_env::Clock;
+use levada_wire::records::{Compression, RecordBatchBuilder};
+use std::sync::Arc;
+
+/// Buffers kept for the next batches.
+const SPARE_BUFFERS: usize = 16;
+
+/// Bytes of a header beside its key and value, at most.
+const HEADER_OVERHEAD: usize = 10;
+
+struct OpenBatch {
+    builder: RecordBatchBuilder,
+    first: u64,
+}
+
+struct Partition {
+    slot: Slot,
+    open: Option<OpenBatch>,
+}
+
+struct TopicState {
+    name: Arc<str>,
+    /// Largest batch that the topic takes, or that the task wants.
+    batch_bytes: usize,
+    /// Largest batch that the topic takes.
+    limit: usize,
+    partitions: Vec<Partition>,
+    /// Where records without a key go until the batch is full.
+    sticky: usize,
+}
+
+/// See the module's documentation.
+pub(super) struct EmbeddedProducer {
+    transport: Arc<dyn Transport>,
+    admin: Admin,
+    clock: Arc<dyn Clock>,
+    options: ProducerOptions,
+    producer: Producer,
+    topics: Vec<TopicState>,
+    last_topic: usize,
+    tracker: AckTracker,
+    failures: Vec<ProduceFailure>,
+    open_bytes: usize,
+    spare: Vec<Vec<u8>>,
+    slots: Vec<TopicPartition>,
+}
+
+impl EmbeddedProducer {
+    pub(super) async fn connect(
+        transport: Arc<dyn Transport>,
+        runtime: tokio::runtime::Handle,
+        clock: Arc<dyn Clock>,
+        options: ProducerOptions,
+        owner: OwnerToken,
+    ) -> Result<Self> {
+        let compression =
+            Compression::ALL.into_iter().find(|codec| codec.name() == options.compression).unwrap_or(Compression::None);
+        let client = levada_client::ProducerOptions { compression, ..Default::default() };
+        let producer = Producer::connect(transport.clone(), Arc::new(owner), runtime, client, CALL_DEADLINE).await;
+        Ok(Self {
+            admin: Admin::new(transport.clone(), CALL_DEADLINE),
+            transport,
+            clock,
+            options,
+            producer: producer.map_err(|error| bus_error("start of the producer", error))?,
+            topics: Vec::new(),
+            last_topic: 0,
+            tracker: AckTracker::default(),
+            failures: Vec::new(),
+            open_bytes: 0,
+            spare: Vec::new(),
+            slots: Vec::new(),
+        })
+    }
+
+    async fn load(&mut self, topic: &Arc<str>, create: bool) -> Result<Option<i32>> {
+        let failed = |error| bus_error(format!("look-up of topic {topic}"), error);
+        if let Some(known) = self.topics.iter().find(|known| known.name == *topic) {
+            return Ok(Some(known.partitions.len() as i32));
+        }
+        let found = metadata::topics(&*self.transport, &[topic], create, CALL_DEADLINE).await.map_err(failed)?;
+        let Some(found) = found.into_iter().next() else { return Ok(None) };
+        let configs = self.admin.topic_configs(topic, &["max.message.bytes"]).await.map_err(failed)?;
+        let limit = configs.iter().find_map(|(_, value)| value.parse::<usize>().ok()).unwrap_or(1_000_000);
+        self.add(found, topic.clone(), limit);
+        Ok(self.topics.last().map(|topic| topic.partitions.len() as i32))
+    }
+
+    fn add(&mut self, topic: Topic, name: Arc<str>, limit: usize) {
+        let mut partitions = Vec::new();
+        for partition in 0..topic.partitions {
+            let slot = self.producer.open(&topic, partition);
+            self.slots.push(TopicPartition { topic: name.clone(), partition });
+            partitions.push(Partition { slot, open: None });
+        }
+        let batch_bytes = self.options.batch_bytes.min(limit);
+        let start = self.topics.len();
+        let sticky = start % partitions.len().max(1);
+        self.topics.push(TopicState { name, batch_bytes, limit, partitions, sticky });
+    }
+
+    /// Index of a loaded topic; the last one asked about is found without comparing text.
+    fn topic_index(&mut self, topic: &Arc<str>) -> Result<usize> {
+        if self.topics.get(self.last_topic).is_some_and(|last| Arc::ptr_eq(&last.name, topic)) {
+            return Ok(self.last_topic);
+        }
+        let found = self.topics.iter_mut().position(|known| {
+            let same = known.name == *topic;
+            if same {
+                known.name = topic.clone();
+            }
+            same
+        });
+        self.last_topic = found.ok_or_else(|| BusError::UnknownTopic { topic: topic.to_string() })?;
+        Ok(self.last_topic)
+    }
+
+    fn submit(&mut self, topic: usize, partition: usize) -> Result<()> {
+        let Some(state) = self.topics.get_mut(topic) else { return Ok(()) };
+        let count = state.partitions.len();
+        let Some(place) = state.partitions.get_mut(partition) else { return Ok(()) };
+        let Some(open) = place.open.take() else { return Ok(()) };
+        let (slot, first) = (place.slot, open.first);
+        if state.sticky == partition {
+            state.sticky = (partition + 1) % count;
+        }
+        self.open_bytes = self.open_bytes.saturating_sub(open.builder.size());
+        let sent = self.producer.send(slot, open.builder, first);
+        sent.map_err(|error| bus_error("produce", error))?;
+        if self.producer.is_revoked() { Err(BusError::Revoked) } else { Ok(()) }
+    }
+
+    fn submit_where(&mut self, wanted: impl Fn(&Producer, &Partition) -> bool) -> Result<()> {
+        for topic in 0..self.topics.len() {
+            let count = self.topics.get(topic).map_or(0, |topic| topic.partitions.len());
+            for partition in 0..count {
+                let place = self.topics.get(topic).and_then(|topic| topic.partitions.get(partition));
+                if place.is_some_and(|place| place.open.is_some() && wanted(&self.producer, place)) {
+                    self.submit(topic, partition)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn collect(&mut self) {
+        for completion in self.producer.take_completed() {
+            if let Some(buffer) = completion.buffer
+                && self.spare.len() < SPARE_BUFFERS
+            {
+                self.spare.push(buffer);
+            }
+            match completion.result {
+                Ok(_) => self.tracker.done(completion.tag),
+                Err(error) => {
+                    let partition = self.slots.get(completion.slot.index()).cloned();
+                    let partition =
+                        partition.unwrap_or_else(|| TopicPartition { topic: "unknown".into(), partition: -1 });
+                    let action = format!("produce to {}-{}", partition.topic, partition.partition);
+                    self.failures.push(ProduceFailure {
+                        first: completion.tag,
+                        records: completion.records,
+                        partition,
+                        error: bus_error(action, error),
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl BusProducer for EmbeddedProducer {
+    fn load_topic<'a>(&'a mut self, topic: &'a Arc<str>, create: bool) -> BoxFuture<'a, Result<Option<i32>>> {
+        Box::pin(self.load(topic, create))
+    }
+
+    fn append(&mut self, record: ProducerRecord<'_>) -> Result<()> {
+        let topic = self.topic_index(record.topic)?;
+        let Some(state) = self.topics.get(topic) else { return Ok(()) };
+        let count = state.partitions.len();
+        let partition = match (record.partition, record.key) {
+            (Some(partition), _) => usize::try_from(partition)
+                .ok()
+                .filter(|index| *index < count)
+                .ok_or_else(|| BusError::UnknownPartition { topic: record.topic.to_string(), partition })?,
+            (None, Some(key)) => partitioner::partition_of(key, count as i32) as usize,
+            (None, None) => state.sticky,
+        };
+        let headers: usize = record
+            .headers
+            .iter()
+            .map(|header| HEADER_OVERHEAD + header.key.len() + header.value.as_ref().map_or(0, |value| value.len()))
+            .sum();
+        let (key_len, value_len) = (record.key.map_or(0, <[u8]>::len) + headers, record.value.map_or(0, <[u8]>::len));
+        let open = state.partitions.get(partition).and_then(|partition| partition.open.as_ref());
+        if open.is_some_and(|open| open.builder.size_with(key_len, value_len) > state.batch_bytes) {
+            self.submit(topic, partition)?;
+        }
+        let timestamp = record.timestamp.unwrap_or_else(|| self.clock.wall_ms());
+        let next = self.tracker.next();
+        let Some(state) = self.topics.get_mut(topic) else { return Ok(()) };
+        let (limit, batch_bytes) = (state.limit, state.batch_bytes);
+        let Some(place) = state.partitions.get_mut(partition) else { return Ok(()) };
+        let opened = place.open.is_none();
+        let open = place.open.get_or_insert_with(|| OpenBatch {
+            builder: RecordBatchBuilder::new(self.spare.pop().unwrap_or_else(|| Vec::with_capacity(batch_bytes))),
+            first: next,
+        });
+        let before = if opened { 0 } else { open.builder.size() };
+        if opened && open.builder.size_with(key_len, value_len) > limit {
+            place.open = None;
+            let size = key_len + value_len;
+            return Err(BusError::RecordTooLarge { topic: record.topic.to_string(), size, limit });
+        }
+        let headers = record.headers.iter().map(|header| (header.key.as_bytes().as_ref(), header.value.as_deref()));
+        if open.builder.append(timestamp, record.key, record.value, headers).is_err() {
+            let size = key_len + value_len;
+            return Err(BusError::RecordTooLarge { topic: record.topic.to_string(), size, limit });
+        }
+        self.open_bytes += open.builder.size() - before;
+        self.tracker.appended(opened);
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.bytes_in_flight() < self.options.max_in_flight_bytes
+    }
+
+    fn room(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            while !self.has_room() {
+                if self.producer.is_revoked() {
+                    return Err(BusError::Revoked);
+                }
+                if self.producer.is_idle() {
+                    self.flush()?;
+                }
+                self.producer.progress().await;
+                self.collect();
+            }
+            Ok(())
+        })
+    }
+
+    fn submit_idle(&mut self) -> Result<()> {
+        self.producer.try_progress();
+        self.submit_where(|producer, partition| producer.is_slot_idle(partition.slot))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.submit_where(|_, _| true)
+    }
+
+    fn acks(&mut self) -> AckReport {
+        self.producer.try_progress();
+        self.collect();
+        AckReport { acknowledged: self.tracker.acknowledged(), failures: std::mem::take(&mut self.failures) }
+    }
+
+    fn progress(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.producer.progress().await;
+            self.collect();
+        })
+    }
+
+    fn accept_failure(&mut self, first: u64) {
+        self.tracker.done(first);
+    }
+
+    fn bytes_in_flight(&self) -> usize {
+        self.open_bytes + self.producer.in_flight_bytes()
+    }
+}
