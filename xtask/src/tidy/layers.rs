@@ -110,7 +110,8 @@ fn os_violation(statement: &str) -> Option<String> {
             let own = !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
             own.then(|| statement.get(at..)).flatten()
         })?;
-        let end = if imports { path.len() } else { path.find(['(', ' ', ',', ';', '<', '>', '?']).unwrap_or(path.len()) };
+        let end =
+            if imports { path.len() } else { path.find(['(', ' ', ',', ';', '<', '>', '?']).unwrap_or(path.len()) };
         let mut words = path.get(..end)?.split(|c: char| !(c.is_alphanumeric() || c == '_'));
         let used = words.find(|word| names.contains(word))?;
         Some(format!("names {root}::..{used}, use {instead}"))
@@ -175,7 +176,9 @@ mod tests {
         assert_eq!(findings("client/src/tcp.rs", "let t = std::time::Instant::now();").len(), 1);
         assert_eq!(findings("client/src/tcp.rs", "use std::{\n    io,\n    time::{Duration, Instant},\n};").len(), 1);
         assert_eq!(findings("client/src/tcp.rs", "use tokio::{net::TcpStream, sync::mpsc};").len(), 1);
-        assert!(findings("client/src/tcp.rs", "use std::time::Duration;\nlet t = levada_env::Instant::now();").is_empty());
+        assert!(
+            findings("client/src/tcp.rs", "use std::time::Duration;\nlet t = levada_env::Instant::now();").is_empty()
+        );
         assert!(findings("client/src/tcp.rs", "let x: std::fmt::Result = fs(y);").is_empty());
         assert!(findings("client/src/tcp.rs", "// std::fs\n#[cfg(test)]\nstd::fs::read()").is_empty());
         assert!(findings("env/src/clock.rs", "std::time::Instant::now()").is_empty());
