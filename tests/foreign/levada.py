@@ -41,7 +41,7 @@ def wait_for(condition, timeout, what):
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"after {timeout} s still not so: {what}")
+            raise AssertionError(f"after {timeout} s still not so: {what() if callable(what) else what}")
         time.sleep(0.05)
 
 
@@ -92,12 +92,17 @@ class Daemon:
         return command
 
     def start(self):
+        """Starts the daemon and waits until both interfaces answer."""
+        self.spawn()
+        wait_for(self._ready, START_TIMEOUT, lambda: f"{self.bootstrap} and {self.rest_url} answer\n{self.log_tail()}")
+        return self
+
+    def spawn(self):
+        """Starts the process and does not wait for it."""
         assert self.process is None, "already started"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             cwd=self.directory, start_new_session=True, preexec_fn=die_with_parent, user=self.uid)
-        wait_for(self._ready, START_TIMEOUT, f"{self.bootstrap} and {self.rest_url} answer\n{self.log_tail()}")
-        return self
 
     def _ready(self):
         if self.process.poll() is not None:

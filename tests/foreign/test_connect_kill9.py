@@ -46,7 +46,7 @@ def wait_until_sunk(daemon, topic, out, last):
         end = admin.end_offsets(daemon.bootstrap, topic)[0]
         return count_lines(out) == end and out.read_bytes().endswith(f"{lines.line(last)}\n".encode())
 
-    levada.wait_for(done, 120, f"the sink has written up to line {last}; it has {count_lines(out)} lines")
+    levada.wait_for(done, 120, lambda: f"the sink has written up to line {last}; it has {count_lines(out)} lines")
 
 
 @pytest.mark.timeout(600)
