@@ -27,7 +27,7 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
         }
         keys.push(field);
     }
-    let rules = rules(input)?;
+    let rules = rules(input)?.into_iter().map(|rule| quote!(::levada_connector_api::config::Rule::new(#rule)));
     let name = &input.ident;
     let (generics, types, wheres) = input.generics.split_for_impl();
     let definitions = keys.iter().map(KeyField::definition).collect::<Result<Vec<_>>>()?;

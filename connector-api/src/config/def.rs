@@ -1,7 +1,7 @@
 //! The definition of keys: what is known of a configuration before one is seen.
 
 use super::{Config, KeyError};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Connect's configuration types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,9 +175,41 @@ impl Key {
     }
 }
 
-/// A rule over several keys; what it finds is told beside the errors of single keys. It is only asked
-/// when every key for itself is right.
-pub type Rule = fn(&Config) -> Vec<KeyError>;
+/// A rule over several keys; what it finds is told beside the errors of single keys.
+#[derive(Clone)]
+pub struct Rule {
+    check: Arc<RuleFn>,
+    always: bool,
+}
+
+type RuleFn = dyn Fn(&Config) -> Vec<KeyError> + Send + Sync;
+
+impl Rule {
+    /// A rule that is only asked when every key for itself is right.
+    pub fn new(check: impl Fn(&Config) -> Vec<KeyError> + Send + Sync + 'static) -> Self {
+        Self { check: Arc::new(check), always: false }
+    }
+
+    /// A rule that is always asked; what it says of a key that is wrong for itself is left out. For
+    /// checks of single keys that live elsewhere, as those of a plugin library do.
+    pub fn always(check: impl Fn(&Config) -> Vec<KeyError> + Send + Sync + 'static) -> Self {
+        Self { check: Arc::new(check), always: true }
+    }
+
+    pub(super) fn applies(&self, all_right: bool) -> bool {
+        all_right || self.always
+    }
+
+    pub(super) fn ask(&self, config: &Config) -> Vec<KeyError> {
+        (self.check)(config)
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule").field("always", &self.always).finish_non_exhaustive()
+    }
+}
 
 /// All keys of a connector.
 #[derive(Clone, Debug, Default)]

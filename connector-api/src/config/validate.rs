@@ -24,11 +24,12 @@ impl ConfigDef {
     /// them); see [`ConfigDef::unknown_keys`].
     pub fn validate(&self, config: &Config) -> Vec<KeyState<'_>> {
         let mut states: Vec<_> = self.keys.iter().map(|key| key.state(config.get(&key.name))).collect();
-        if states.iter().any(|state| !state.errors.is_empty()) {
-            return states;
-        }
-        for error in self.rules.iter().flat_map(|rule| rule(config)) {
-            if let Some(state) = states.iter_mut().find(|state| state.key.name == error.key) {
+        let wrong: Vec<bool> = states.iter().map(|state| !state.errors.is_empty()).collect();
+        let all_right = !wrong.contains(&true);
+        let rules = self.rules.iter().filter(|rule| rule.applies(all_right));
+        for error in rules.flat_map(|rule| rule.ask(config)) {
+            let found = states.iter_mut().zip(&wrong).find(|(state, _)| state.key.name == error.key);
+            if let Some((state, false)) = found {
                 let given = config.get(&state.key.name).filter(|_| state.key.is_secret());
                 state.errors.push(without(error.message, given.map(String::as_str)));
             }
