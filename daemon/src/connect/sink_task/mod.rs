@@ -1,19 +1,24 @@
 //! Sink tasks: `fetch -> convert -> transforms -> put -> pre_commit -> commit`.
 //!
-//! One named thread for each task; the task is
+//! Called by the herder through [`SinkTaskSpec::spawn`]. One named thread for each task; the task is
 //! a member of the consumer group `connect-NAME`, whose heartbeats go on in the background. An
 //! offset is committed only after the task said it is durable (invariant 7).
 
+mod commit;
+mod context;
+mod offsets;
 mod options;
+mod record;
+mod runner;
 
 pub use options::SinkTaskOptions;
 
 use crate::connect::{
     converter::{Converter, HeaderConverter},
-    task::TaskId,
+    task::{StartError, TargetState, TaskHandle, TaskId, TaskRuntime},
     transform::Transform,
 };
-use levada_connector_api::{Config, SinkRecord};
+use levada_connector_api::{Config, SinkRecord, SinkTask};
 use std::sync::Arc;
 
 /// Everything that makes a sink task.
@@ -32,4 +37,17 @@ pub struct SinkTaskSpec {
     pub header_converter: Arc<dyn HeaderConverter>,
     /// Transforms, first to last.
     pub transforms: Vec<Box<dyn Transform<SinkRecord>>>,
+}
+
+impl SinkTaskSpec {
+    /// Starts the task on a thread of its own. The answer comes at once; whether the task's own
+    /// start works is told to the status listener.
+    pub fn spawn(
+        self,
+        runtime: TaskRuntime,
+        task: Box<dyn SinkTask>,
+        target: TargetState,
+    ) -> Result<TaskHandle, StartError> {
+        runner::spawn(self, runtime, task, target)
+    }
 }

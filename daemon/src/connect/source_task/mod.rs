@@ -1,20 +1,25 @@
 //! Source tasks: `poll -> transforms -> convert -> append -> acks in order -> commit offsets`.
 //!
-//! One named thread for each task; waits
+//! Called by the herder through [`SourceTaskSpec::spawn`]. One named thread for each task; waits
 //! for the log run on the worker's runtime. Offsets are committed only up to the longest
 //! acknowledged prefix of the task's records (invariant 7).
 
+mod commit;
+mod context;
 mod options;
+mod record;
+mod runner;
+mod topics;
 
 pub use options::{SourceTaskOptions, TopicCreation, TopicCreationRule};
 
 use crate::connect::{
     bus::{self, BoxFuture, OwnerToken},
     converter::{Converter, HeaderConverter},
-    task::TaskId,
+    task::{StartError, TargetState, TaskHandle, TaskId, TaskRuntime},
     transform::Transform,
 };
-use levada_connector_api::{Config, SourceOffset, SourcePartition, SourceRecord};
+use levada_connector_api::{Config, SourceOffset, SourcePartition, SourceRecord, SourceTask};
 use std::sync::Arc;
 
 /// Where source offsets are kept: the worker's offsets topic, whose records have the JSON array
@@ -55,4 +60,17 @@ pub struct SourceTaskSpec {
     pub transforms: Vec<Box<dyn Transform<SourceRecord>>>,
     /// Where offsets are kept.
     pub offsets: Arc<dyn OffsetStore>,
+}
+
+impl SourceTaskSpec {
+    /// Starts the task on a thread of its own. The answer comes at once; whether the task's own
+    /// start works is told to the status listener.
+    pub fn spawn(
+        self,
+        runtime: TaskRuntime,
+        task: Box<dyn SourceTask>,
+        target: TargetState,
+    ) -> Result<TaskHandle, StartError> {
+        runner::spawn(self, runtime, task, target)
+    }
 }

@@ -29,6 +29,14 @@ impl TaskFailure {
         Self { trace, cancelled: error.kind == ErrorKind::Cancelled }
     }
 
+    /// A sink's `put` failed for good.
+    pub(in crate::connect) fn put(error: &ConnectorError) -> Self {
+        let mut trace = format!("{CONNECT_EXCEPTION}: Exiting WorkerSinkTask due to unrecoverable exception.");
+        let _ = write!(trace, "\nCaused by: {}: {error}\n\tat put", exception_class(error.kind));
+        push_causes(&mut trace, error);
+        Self { trace, cancelled: error.kind == ErrorKind::Cancelled }
+    }
+
     /// A record failed and errors are not tolerated.
     pub(in crate::connect) fn tolerance_exceeded(error: &ConnectorError) -> Self {
         let mut trace = format!("{CONNECT_EXCEPTION}: Tolerance exceeded in error handler");

@@ -41,7 +41,7 @@ pub(in crate::connect) struct Shared {
     pub(in crate::connect) metrics: Arc<TaskMetrics>,
     pub(in crate::connect) owner: OwnerToken,
     pub(in crate::connect) runtime: TaskRuntime,
-    pub(in crate::connect) in_flight_bytes: AtomicU64,
+    in_flight_bytes: AtomicU64,
     has_lag: bool,
     started: Instant,
     progress_micros: AtomicU64,
@@ -102,6 +102,11 @@ impl Shared {
     fn wake(&self) {
         self.signalled.notify_all();
         self.signal.notify_waiters();
+        self.wake_bus();
+    }
+
+    /// Makes a sink's poll of the bus return early.
+    pub(in crate::connect) fn wake_bus(&self) {
         if let Some(waker) = &*self.bus_waker.lock() {
             waker.notify_one();
         }
@@ -158,6 +163,11 @@ impl Shared {
     /// Marks a call into the connector for the watch.
     pub(in crate::connect) fn calling(&self, call: &'static str) -> CallGuard<'_> {
         self.call.begin(call)
+    }
+
+    /// Notes how much is open or in flight.
+    pub(in crate::connect) fn set_in_flight_bytes(&self, bytes: usize) {
+        self.in_flight_bytes.store(bytes as u64, Ordering::Relaxed);
     }
 
     /// Notes that records moved.

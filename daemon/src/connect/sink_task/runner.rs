@@ -1,0 +1,298 @@
+//! The loop of a sink task's thread.
+
+use super::{SinkTaskSpec, commit::commit, context::Context, offsets::Offsets, record::convert};
+use crate::connect::{
+    bus::{BusConsumer, ConsumerEvent, PartitionRecords},
+    task::{
+        CommitTimer, Shared, StartError, TargetState, TaskFailure, TaskHandle, TaskRuntime, TaskStatus, ThreadKind,
+        start_thread,
+    },
+};
+use levada_connector_api::{Committed, ConnectorError, ErrorKind, SinkRecord, SinkTask, TopicPartition};
+use levada_env::Instant;
+use std::{sync::Arc, time::Duration};
+
+/// How long a poll waits for records while nothing else is to be done.
+const IDLE_POLL: Duration = Duration::from_secs(1);
+/// Wait between tries when the log can't be reached.
+const BUS_RETRY: Duration = Duration::from_millis(500);
+
+/// Starts the thread.
+pub(super) fn spawn(
+    spec: SinkTaskSpec,
+    runtime: TaskRuntime,
+    task: Box<dyn SinkTask>,
+    target: TargetState,
+) -> Result<TaskHandle, StartError> {
+    let (id, timeout) = (spec.id.clone(), spec.options.times.call_timeout);
+    start_thread(id, runtime, target, timeout, ThreadKind::Sink, move |shared| run(shared, spec, task))
+}
+
+fn run(shared: &Arc<Shared>, mut spec: SinkTaskSpec, mut task: Box<dyn SinkTask>) -> Result<(), TaskFailure> {
+    if shared.target() == TargetState::Paused && !shared.stopping() {
+        // As Connect: a paused task is not even started.
+        shared.report(TaskStatus::Paused);
+        shared.wait_unpaused();
+    }
+    if shared.stopping() {
+        return Ok(());
+    }
+    let Some(consumer) = connect(shared, &spec)? else { return Ok(()) };
+    shared.set_bus_waker(consumer.waker());
+    let context = Arc::new(Context::new(shared.clone()));
+    let started = {
+        let _call = shared.calling("start");
+        task.start(context.clone(), std::mem::take(&mut spec.config))
+    };
+    let timer = CommitTimer::new(spec.options.times, Instant::now());
+    let mut runner = Runner {
+        shared,
+        spec,
+        task,
+        consumer,
+        context,
+        offsets: Offsets::default(),
+        timer,
+        records: Vec::new(),
+        pending: None,
+        paused: false,
+    };
+    let result = match started {
+        Ok(()) => {
+            shared.report(TaskStatus::Running);
+            runner.work().and_then(|()| runner.finish())
+        }
+        Err(error) => Err(TaskFailure::call("start", &error)),
+    };
+    // After a failure nothing more is committed: what the task holds is in no known state, and the
+    // next incarnation starts at the last commit.
+    if let Err(error) = shared.block_on(runner.consumer.close()) {
+        tracing::debug!(connector = %shared.id.connector, task = shared.id.task, %error, "could not leave the group");
+    }
+    let _call = shared.calling("stop");
+    runner.task.stop();
+    result
+}
+
+/// The consumer, waiting for the log if need be; `None` when asked to stop.
+fn connect(shared: &Shared, spec: &SinkTaskSpec) -> Result<Option<Box<dyn BusConsumer>>, TaskFailure> {
+    loop {
+        let options = spec.options.consumer.clone();
+        match shared.wait_or_stop(shared.runtime.bus.consumer(options, shared.owner.clone())) {
+            None => return Ok(None),
+            Some(Ok(consumer)) => return Ok(Some(consumer)),
+            Some(Err(error)) if error.is_retriable() => {
+                tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "no consumer yet");
+                if shared.wait_stop(BUS_RETRY) {
+                    return Ok(None);
+                }
+            }
+            Some(Err(error)) => return Err(TaskFailure::bus("could not start the consumer", &error)),
+        }
+    }
+}
+
+/// A batch that the task could not take yet.
+struct Pending {
+    ends: Vec<(TopicPartition, i64)>,
+    attempts: u32,
+    retry_at: Instant,
+}
+
+struct Runner<'a> {
+    shared: &'a Arc<Shared>,
+    spec: SinkTaskSpec,
+    task: Box<dyn SinkTask>,
+    consumer: Box<dyn BusConsumer>,
+    context: Arc<Context>,
+    offsets: Offsets,
+    timer: CommitTimer,
+    /// The batch being put; its memory is used again for the next.
+    records: Vec<SinkRecord>,
+    pending: Option<Pending>,
+    paused: bool,
+}
+
+impl Runner<'_> {
+    fn work(&mut self) -> Result<(), TaskFailure> {
+        while !self.shared.stopping() {
+            self.follow_target()?;
+            let event = self.poll()?;
+            let settled = matches!(event, ConsumerEvent::Idle) && self.pending.is_none();
+            match event {
+                ConsumerEvent::Idle => {}
+                ConsumerEvent::Revoked { partitions, lost } => self.revoked(&partitions, lost)?,
+                ConsumerEvent::Assigned { added, owned } => self.assigned(&added, &owned)?,
+                ConsumerEvent::Records(fetched) => self.fetched(fetched)?,
+            }
+            self.retry()?;
+            self.note_lag();
+            let requested = self.context.take_commit_request();
+            if self.offsets.is_dirty() && (requested || self.timer.is_due(Instant::now(), settled)) {
+                self.commit()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pause and resume. The membership goes on either way.
+    fn follow_target(&mut self) -> Result<(), TaskFailure> {
+        let paused = self.shared.target() == TargetState::Paused;
+        if paused == self.paused {
+            return Ok(());
+        }
+        self.paused = paused;
+        if paused {
+            if self.offsets.is_dirty() {
+                self.commit()?;
+            }
+            self.shared.report(TaskStatus::Paused);
+        } else {
+            self.shared.report(TaskStatus::Running);
+        }
+        Ok(())
+    }
+
+    /// The next event. While a batch waits for its retry, or the task is paused, nothing is fetched,
+    /// but rebalances are still taken part in.
+    fn poll(&mut self) -> Result<ConsumerEvent, TaskFailure> {
+        self.consumer.set_paused(self.paused || self.pending.is_some());
+        let mut wait = if self.offsets.is_dirty() { self.spec.options.times.idle_commit_delay } else { IDLE_POLL };
+        if let Some(pending) = &self.pending
+            && !self.paused
+        {
+            wait = wait.min(pending.retry_at.saturating_duration_since(Instant::now()));
+        }
+        match self.shared.block_on(self.consumer.poll(wait)) {
+            Ok(event) => Ok(event),
+            Err(error) if error.is_retriable() => {
+                tracing::warn!(connector = %self.shared.id.connector, task = self.shared.id.task, %error, "poll is tried again");
+                self.shared.wait_stop(BUS_RETRY);
+                Ok(ConsumerEvent::Idle)
+            }
+            Err(error) => Err(TaskFailure::bus("could not consume", &error)),
+        }
+    }
+
+    fn assigned(&mut self, added: &[Committed], owned: &[TopicPartition]) -> Result<(), TaskFailure> {
+        self.offsets.add(added);
+        self.note_partitions();
+        let _call = self.shared.calling("open");
+        self.task.open(added, owned).map_err(|error| TaskFailure::call("open", &error))
+    }
+
+    fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<(), TaskFailure> {
+        // A batch that was never taken is fetched again by whoever owns its partitions next.
+        self.pending = None;
+        self.records.clear();
+        if !lost && self.offsets.is_dirty() {
+            self.commit()?;
+        }
+        self.offsets.remove(partitions);
+        self.note_partitions();
+        let _call = self.shared.calling("close");
+        self.task.close(partitions, lost).map_err(|error| TaskFailure::call("close", &error))
+    }
+
+    fn fetched(&mut self, fetched: Vec<PartitionRecords>) -> Result<(), TaskFailure> {
+        self.records.clear();
+        let mut ends = Vec::with_capacity(fetched.len());
+        let mut read = 0;
+        for partition in fetched {
+            ends.push((partition.partition.clone(), partition.next_offset));
+            let count = partition.records.len() as u64;
+            read += count;
+            if count > 0 && self.shared.metrics.count_topic(&partition.partition.topic, count) {
+                self.shared.runtime.listener.topic_active(&self.shared.id, &partition.partition.topic);
+            }
+            convert(self.shared, &mut self.spec, partition, &mut self.records)?;
+        }
+        let metrics = &self.shared.metrics;
+        metrics.add(&metrics.sink_record_read, read);
+        self.timer.touch(Instant::now());
+        self.put(ends, 0)
+    }
+
+    /// Puts the batch again when its time has come.
+    fn retry(&mut self) -> Result<(), TaskFailure> {
+        let now = Instant::now();
+        if self.paused || self.pending.as_ref().is_none_or(|pending| pending.retry_at > now) {
+            return Ok(());
+        }
+        let Some(Pending { ends, attempts, .. }) = self.pending.take() else { return Ok(()) };
+        self.put(ends, attempts)
+    }
+
+    fn put(&mut self, ends: Vec<(TopicPartition, i64)>, attempts: u32) -> Result<(), TaskFailure> {
+        let started = Instant::now();
+        let result = if self.records.is_empty() {
+            Ok(())
+        } else {
+            let _call = self.shared.calling("put");
+            self.task.put(&self.records)
+        };
+        let metrics = &self.shared.metrics;
+        match result {
+            Ok(()) => {
+                metrics.add(&metrics.sink_put_time_micros, started.elapsed().as_micros() as u64);
+                metrics.add(&metrics.batch_count, 1);
+                metrics.add(&metrics.sink_record_send, self.records.len() as u64);
+                metrics.add(&metrics.sink_record_active_count, self.records.len() as u64);
+                self.shared.progressed();
+                self.records.clear();
+                ends.iter().for_each(|(partition, next)| self.offsets.put(partition, *next));
+                Ok(())
+            }
+            Err(error) if error.kind == ErrorKind::Retriable => {
+                self.retry_later(ends, attempts + 1, &error);
+                Ok(())
+            }
+            Err(error) => Err(TaskFailure::put(&error)),
+        }
+    }
+
+    /// As Connect, the same batch is put again for as long as its errors are retriable.
+    fn retry_later(&mut self, ends: Vec<(TopicPartition, i64)>, attempts: u32, error: &ConnectorError) {
+        let metrics = &self.shared.metrics;
+        metrics.add(&metrics.record_errors, 1);
+        metrics.add(&metrics.retries, 1);
+        let growing = Duration::from_millis(300).saturating_mul(1 << (attempts - 1).min(20));
+        let growing = growing.min(self.spec.options.errors.retry_delay_max);
+        let delay = self.context.take_retry_backoff().unwrap_or(growing);
+        tracing::warn!(
+            connector = %self.shared.id.connector, task = self.shared.id.task, %error,
+            delay_ms = delay.as_millis() as u64, "put failed and is tried again"
+        );
+        self.pending = Some(Pending { ends, attempts, retry_at: Instant::now() + delay });
+    }
+
+    fn commit(&mut self) -> Result<(), TaskFailure> {
+        let result = commit(self.shared, &mut self.offsets, &mut *self.consumer, &mut *self.task);
+        self.timer.committed(Instant::now());
+        if !self.offsets.is_dirty() {
+            self.shared.metrics.set(&self.shared.metrics.sink_record_active_count, 0);
+        }
+        result
+    }
+
+    fn note_partitions(&self) {
+        self.shared.metrics.set(&self.shared.metrics.partition_count, self.offsets.len() as u64);
+    }
+
+    fn note_lag(&self) {
+        self.shared.metrics.set(&self.shared.metrics.sink_record_lag, self.consumer.lag());
+    }
+
+    /// An orderly end: commit, close.
+    fn finish(&mut self) -> Result<(), TaskFailure> {
+        if self.offsets.is_dirty() {
+            self.commit()?;
+        }
+        let partitions = self.offsets.partitions();
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let _call = self.shared.calling("close");
+        self.task.close(&partitions, false).map_err(|error| TaskFailure::call("close", &error))
+    }
+}

@@ -1,0 +1,44 @@
+//! What a source task sees of the runtime.
+
+use super::OffsetStore;
+use crate::connect::task::Shared;
+use levada_connector_api::{ConnectorError, Result, SourceOffset, SourcePartition, SourceTaskContext};
+use std::{sync::Arc, time::Duration};
+
+/// The context given to [`levada_connector_api::SourceTask::start`].
+pub(super) struct Context {
+    pub(super) shared: Arc<Shared>,
+    pub(super) offsets: Arc<dyn OffsetStore>,
+}
+
+impl SourceTaskContext for Context {
+    fn connector(&self) -> &str {
+        &self.shared.id.connector
+    }
+
+    fn task(&self) -> usize {
+        self.shared.id.task
+    }
+
+    fn offsets(&self, partitions: &[SourcePartition]) -> Result<Vec<Option<SourceOffset>>> {
+        let read = self.offsets.read(&self.shared.id.connector, partitions);
+        match self.shared.wait_or_stop(read) {
+            None => Err(ConnectorError::cancelled()),
+            Some(Ok(offsets)) => Ok(offsets),
+            Some(Err(error)) if error.is_retriable() => {
+                Err(ConnectorError::retriable("could not read the committed source offsets").caused_by(error))
+            }
+            Some(Err(error)) => {
+                Err(ConnectorError::fatal("could not read the committed source offsets").caused_by(error))
+            }
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.shared.stopping()
+    }
+
+    fn wait(&self, timeout: Duration) -> bool {
+        self.shared.wait_stop(timeout)
+    }
+}

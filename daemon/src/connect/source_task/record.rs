@@ -1,0 +1,164 @@
+//! One source record on its way: transforms, converters, append. Errors meet `errors.*` here.
+
+use super::{SourceTaskSpec, topics};
+use crate::connect::{
+    bus::{BusError, BusProducer, ProducerHeader, ProducerRecord},
+    converter::{ConvertError, HeaderConverter},
+    task::{FailedRecord, Shared, Stage, TaskFailure, with_retries},
+};
+use levada_connector_api::{ConnectorError, Headers, SourceRecord};
+use std::sync::Arc;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is in the producer's hands.
+    Appended,
+    /// A transform dropped it, or its error is tolerated.
+    Skipped,
+    /// The task shall stop, and the record was not handed over.
+    Stopping,
+}
+
+/// Turns records into bytes; keeps the buffers for it.
+#[derive(Default)]
+pub(super) struct RecordSender {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    headers: Vec<ProducerHeader>,
+    active_topic: Option<Arc<str>>,
+    active_count: u64,
+}
+
+impl RecordSender {
+    /// Sends one record. `now` stands in for a missing timestamp.
+    pub(super) fn send(
+        &mut self,
+        shared: &Shared,
+        spec: &mut SourceTaskSpec,
+        producer: &mut dyn BusProducer,
+        record: SourceRecord,
+        now: i64,
+    ) -> Result<Sent, TaskFailure> {
+        let record = if spec.transforms.is_empty() {
+            record
+        } else {
+            match transform(shared, spec, record)? {
+                Some(record) => record,
+                None => return Ok(Sent::Skipped),
+            }
+        };
+        let (topic, key_schema, value_schema) =
+            (&record.topic, record.key_schema.as_ref(), record.value_schema.as_ref());
+        let failed = |stage, class: &str, error: ConvertError| {
+            give_up(shared, spec, stage, class, &record, &ConnectorError::from(error))
+        };
+        let key = match spec.key_converter.from_connect(topic, key_schema, &record.key, &mut self.key) {
+            Ok(key) => key,
+            Err(error) => return failed(Stage::KeyConverter, spec.key_converter.class(), error),
+        };
+        let value = match spec.value_converter.from_connect(topic, value_schema, &record.value, &mut self.value) {
+            Ok(value) => value,
+            Err(error) => return failed(Stage::ValueConverter, spec.value_converter.class(), error),
+        };
+        self.headers.clear();
+        if !record.headers.is_empty()
+            && let Err(error) = convert_headers(&*spec.header_converter, topic, &record.headers, &mut self.headers)
+        {
+            return failed(Stage::HeaderConverter, spec.header_converter.class(), error);
+        }
+        let outgoing = ProducerRecord {
+            topic,
+            partition: record.partition,
+            key,
+            value,
+            timestamp: Some(record.timestamp.unwrap_or(now)),
+            headers: &self.headers,
+        };
+        loop {
+            match producer.append(outgoing) {
+                Ok(()) => break,
+                Err(BusError::UnknownTopic { .. }) => {
+                    if !topics::ensure(shared, &spec.options, producer, topic)? {
+                        return Ok(Sent::Stopping);
+                    }
+                }
+                Err(error @ (BusError::RecordTooLarge { .. } | BusError::UnknownPartition { .. })) => {
+                    let error = ConnectorError::data("the record can't be produced").caused_by(error);
+                    return give_up(shared, spec, Stage::KafkaProduce, "producer", &record, &error);
+                }
+                Err(error) => return Err(TaskFailure::bus("could not produce", &error)),
+            }
+        }
+        if self.active_topic.as_ref().is_some_and(|active| Arc::ptr_eq(active, topic)) {
+            self.active_count += 1;
+        } else {
+            self.count_topics(shared);
+            (self.active_topic, self.active_count) = (Some(record.topic), 1);
+        }
+        Ok(Sent::Appended)
+    }
+
+    /// Brings the counters per topic up to date; called after each batch.
+    pub(super) fn count_topics(&mut self, shared: &Shared) {
+        if self.active_count == 0 {
+            return;
+        }
+        let Some(topic) = &self.active_topic else { return };
+        if shared.metrics.count_topic(topic, std::mem::take(&mut self.active_count)) {
+            shared.runtime.listener.topic_active(&shared.id, topic);
+        }
+    }
+}
+
+fn transform(
+    shared: &Shared,
+    spec: &mut SourceTaskSpec,
+    record: SourceRecord,
+) -> Result<Option<SourceRecord>, TaskFailure> {
+    let mut current = record;
+    for index in 0..spec.transforms.len() {
+        let Some(transform) = spec.transforms.get_mut(index) else { break };
+        let result = {
+            let _call = shared.calling("transform");
+            with_retries(shared, &spec.options.errors, || transform.apply(current.clone()))
+        };
+        match result {
+            Ok(Some(next)) => current = next,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                let class = transform.class().to_owned();
+                return give_up(shared, spec, Stage::Transformation, &class, &current, &error).map(|_| None);
+            }
+        }
+    }
+    Ok(Some(current))
+}
+
+fn convert_headers(
+    converter: &dyn HeaderConverter,
+    topic: &str,
+    headers: &Headers,
+    out: &mut Vec<ProducerHeader>,
+) -> Result<(), ConvertError> {
+    for header in headers {
+        let value = converter.from_connect_header(topic, header)?;
+        out.push(ProducerHeader { key: header.key.clone(), value });
+    }
+    Ok(())
+}
+
+fn give_up(
+    shared: &Shared,
+    spec: &SourceTaskSpec,
+    stage: Stage,
+    class: &str,
+    record: &SourceRecord,
+    error: &ConnectorError,
+) -> Result<Sent, TaskFailure> {
+    let place = format!("topic {}, partition {:?}", record.topic, record.partition);
+    let failed = FailedRecord { stage, class, place };
+    let now = shared.runtime.clock.wall_ms();
+    spec.options.errors.give_up(&shared.id, &shared.metrics, failed, error, now)?;
+    Ok(Sent::Skipped)
+}

@@ -1,0 +1,288 @@
+//! The loop of a source task's thread.
+
+use super::{
+    SourceTaskSpec,
+    commit::commit,
+    context::Context,
+    record::{RecordSender, Sent},
+};
+use crate::connect::{
+    bus::{AckReport, BusProducer, ProduceFailure},
+    submitted_records::SubmittedRecords,
+    task::{
+        CommitTimer, FailedRecord, Shared, Stage, StartError, TargetState, TaskFailure, TaskHandle, TaskRuntime,
+        TaskStatus, ThreadKind, start_thread,
+    },
+};
+use levada_connector_api::{ConnectorError, ErrorKind, SourceBatch, SourceTask};
+use levada_env::{Instant, time};
+use std::{sync::Arc, time::Duration};
+
+/// How long a poll may wait for records while nothing else is to be done.
+const IDLE_POLL: Duration = Duration::from_secs(1);
+/// Wait between tries when the log can't be reached at the start.
+const CONNECT_RETRY: Duration = Duration::from_millis(500);
+
+/// Starts the thread.
+pub(super) fn spawn(
+    spec: SourceTaskSpec,
+    runtime: TaskRuntime,
+    task: Box<dyn SourceTask>,
+    target: TargetState,
+) -> Result<TaskHandle, StartError> {
+    let (id, timeout) = (spec.id.clone(), spec.options.times.call_timeout);
+    start_thread(id, runtime, target, timeout, ThreadKind::Source, move |shared| run(shared, spec, task))
+}
+
+fn run(shared: &Arc<Shared>, mut spec: SourceTaskSpec, mut task: Box<dyn SourceTask>) -> Result<(), TaskFailure> {
+    if shared.target() == TargetState::Paused && !shared.stopping() {
+        // As Connect: a paused task is not even started.
+        shared.report(TaskStatus::Paused);
+        shared.wait_unpaused();
+    }
+    if shared.stopping() {
+        return Ok(());
+    }
+    let Some(producer) = connect(shared, &spec)? else { return Ok(()) };
+    let context = Arc::new(Context { shared: shared.clone(), offsets: spec.offsets.clone() });
+    let started = {
+        let _call = shared.calling("start");
+        task.start(context, std::mem::take(&mut spec.config))
+    };
+    let now = Instant::now();
+    let mut runner = Runner {
+        shared,
+        timer: CommitTimer::new(spec.options.times, now),
+        spec,
+        task,
+        producer,
+        sender: RecordSender::default(),
+        submitted: SubmittedRecords::default(),
+        appended: 0,
+        acknowledged: 0,
+        poll_failures: 0,
+    };
+    let result = match started {
+        Ok(()) => {
+            shared.report(TaskStatus::Running);
+            runner.work()
+        }
+        Err(error) => Err(TaskFailure::call("start", &error)),
+    };
+    let finished = runner.finish();
+    let _call = shared.calling("stop");
+    runner.task.stop();
+    result.and(finished)
+}
+
+/// The producer, waiting for the log if need be; `None` when asked to stop.
+fn connect(shared: &Shared, spec: &SourceTaskSpec) -> Result<Option<Box<dyn BusProducer>>, TaskFailure> {
+    loop {
+        let options = spec.options.producer.clone();
+        match shared.wait_or_stop(shared.runtime.bus.producer(options, shared.owner.clone())) {
+            None => return Ok(None),
+            Some(Ok(producer)) => return Ok(Some(producer)),
+            Some(Err(error)) if error.is_retriable() => {
+                tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "no producer yet");
+                if shared.wait_stop(CONNECT_RETRY) {
+                    return Ok(None);
+                }
+            }
+            Some(Err(error)) => return Err(TaskFailure::bus("could not start the producer", &error)),
+        }
+    }
+}
+
+struct Runner<'a> {
+    shared: &'a Arc<Shared>,
+    spec: SourceTaskSpec,
+    task: Box<dyn SourceTask>,
+    producer: Box<dyn BusProducer>,
+    sender: RecordSender,
+    submitted: SubmittedRecords,
+    timer: CommitTimer,
+    /// Records handed to the producer.
+    appended: u64,
+    /// How many of them are acknowledged without a gap.
+    acknowledged: u64,
+    poll_failures: u32,
+}
+
+impl Runner<'_> {
+    fn work(&mut self) -> Result<(), TaskFailure> {
+        while !self.shared.stopping() {
+            if self.shared.target() == TargetState::Paused {
+                self.pause()?;
+                continue;
+            }
+            if !self.producer.has_room() {
+                match self.shared.wait_or_stop(self.producer.room()) {
+                    None => break,
+                    Some(Err(error)) => return Err(TaskFailure::bus("could not produce", &error)),
+                    Some(Ok(())) => {}
+                }
+            }
+            let Some(batch) = self.poll()? else { continue };
+            let (records, checkpoints) = (batch.records.len(), batch.checkpoints.len());
+            if records > 0 || checkpoints > 0 {
+                self.timer.touch(Instant::now());
+            }
+            self.send(batch)?;
+            // A source without more records for now: what is open waits for nothing.
+            let submitted = if records == 0 { self.producer.flush() } else { self.producer.submit_idle() };
+            submitted.map_err(|error| TaskFailure::bus("could not produce", &error))?;
+            self.take_acks()?;
+            if self.submitted.has_committable() && self.timer.is_due(Instant::now(), self.is_idle()) {
+                self.commit()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.appended == self.acknowledged
+    }
+
+    /// The next batch; `None` when a retriable failure was waited out.
+    fn poll(&mut self) -> Result<Option<SourceBatch>, TaskFailure> {
+        let settled = self.is_idle() && !self.submitted.has_committable();
+        let wait = if settled { IDLE_POLL } else { self.spec.options.times.idle_commit_delay / 2 };
+        let started = Instant::now();
+        let polled = {
+            let _call = self.shared.calling("poll");
+            self.task.poll(wait)
+        };
+        let metrics = &self.shared.metrics;
+        match polled {
+            Ok(batch) => {
+                self.poll_failures = 0;
+                if !batch.records.is_empty() {
+                    metrics.add(&metrics.source_poll_time_micros, started.elapsed().as_micros() as u64);
+                    metrics.add(&metrics.source_record_poll, batch.records.len() as u64);
+                    metrics.add(&metrics.batch_count, 1);
+                    self.shared.progressed();
+                }
+                Ok(Some(batch))
+            }
+            Err(error) if error.kind == ErrorKind::Retriable => {
+                self.retry_poll(&error);
+                Ok(None)
+            }
+            Err(error) if error.kind == ErrorKind::Cancelled && self.shared.stopping() => Ok(None),
+            Err(error) => Err(TaskFailure::call("poll", &error)),
+        }
+    }
+
+    /// As Connect, a poll is tried again for as long as its errors are retriable; ours backs off.
+    fn retry_poll(&mut self, error: &ConnectorError) {
+        let metrics = &self.shared.metrics;
+        metrics.add(&metrics.record_errors, 1);
+        metrics.add(&metrics.retries, 1);
+        self.poll_failures = self.poll_failures.saturating_add(1);
+        let delay = Duration::from_millis(300).saturating_mul(1 << (self.poll_failures - 1).min(20));
+        let delay = delay.min(self.spec.options.errors.retry_delay_max);
+        tracing::warn!(
+            connector = %self.shared.id.connector, task = self.shared.id.task, %error,
+            delay_ms = delay.as_millis() as u64, "poll failed and is tried again"
+        );
+        self.shared.wait_stop(delay);
+    }
+
+    /// Hands a batch to the producer. A checkpoint counts the records handed over before it; those
+    /// that were skipped count as acknowledged.
+    fn send(&mut self, batch: SourceBatch) -> Result<(), TaskFailure> {
+        let now = self.shared.runtime.clock.wall_ms();
+        let mut checkpoints = batch.checkpoints.into_iter().peekable();
+        for (index, record) in batch.records.into_iter().enumerate() {
+            while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.after <= index) {
+                self.submitted.add(self.appended, checkpoint.partition, checkpoint.offset);
+            }
+            match self.sender.send(self.shared, &mut self.spec, &mut *self.producer, record, now)? {
+                Sent::Appended => self.appended += 1,
+                Sent::Skipped => {}
+                // The rest of the batch is not handed over, so its checkpoints must not count.
+                Sent::Stopping => return Ok(()),
+            }
+        }
+        for checkpoint in checkpoints {
+            self.submitted.add(self.appended, checkpoint.partition, checkpoint.offset);
+        }
+        self.sender.count_topics(self.shared);
+        Ok(())
+    }
+
+    fn take_acks(&mut self) -> Result<(), TaskFailure> {
+        let AckReport { acknowledged, failures } = self.producer.acks();
+        let metrics = &self.shared.metrics;
+        if acknowledged > self.acknowledged {
+            metrics.add(&metrics.source_record_write, acknowledged - self.acknowledged);
+            self.acknowledged = acknowledged;
+            self.submitted.acknowledged(acknowledged);
+            self.shared.progressed();
+        }
+        metrics.set(&metrics.source_record_active_count, self.appended.saturating_sub(self.acknowledged));
+        self.shared.set_in_flight_bytes(self.producer.bytes_in_flight());
+        for failure in failures {
+            self.refused(failure)?;
+        }
+        Ok(())
+    }
+
+    /// A batch that the log refused for good: skipped where errors are tolerated.
+    fn refused(&mut self, failure: ProduceFailure) -> Result<(), TaskFailure> {
+        let place = format!("topic {}, partition {}", failure.partition.topic, failure.partition.partition);
+        let error = ConnectorError::data(format!("{} records were refused by the log", failure.records));
+        let failed = FailedRecord { stage: Stage::KafkaProduce, class: "producer", place };
+        let (shared, now) = (self.shared, self.shared.runtime.clock.wall_ms());
+        let error = error.caused_by(failure.error);
+        self.spec.options.errors.give_up(&shared.id, &shared.metrics, failed, &error, now)?;
+        self.producer.accept_failure(failure.first);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), TaskFailure> {
+        let result = commit(self.shared, &self.spec, &mut self.submitted, &mut *self.task);
+        self.timer.committed(Instant::now());
+        result
+    }
+
+    /// Waits, up to the flush timeout, until everything handed over is acknowledged.
+    fn drain(&mut self) -> Result<(), TaskFailure> {
+        self.producer.flush().map_err(|error| TaskFailure::bus("could not produce", &error))?;
+        let deadline = Instant::now() + self.spec.options.times.offset_flush_timeout;
+        loop {
+            self.take_acks()?;
+            if self.is_idle() || self.shared.owner.is_revoked() {
+                return Ok(());
+            }
+            let progress = self.producer.progress();
+            if self.shared.block_on(async { time::timeout_at(deadline, progress).await }).is_err() {
+                tracing::warn!(
+                    connector = %self.shared.id.connector, task = self.shared.id.task,
+                    records = self.appended - self.acknowledged, "not all records were acknowledged in time"
+                );
+                return Ok(());
+            }
+        }
+    }
+
+    fn pause(&mut self) -> Result<(), TaskFailure> {
+        self.drain()?;
+        self.commit()?;
+        self.shared.report(TaskStatus::Paused);
+        self.shared.wait_unpaused();
+        if !self.shared.stopping() {
+            self.shared.report(TaskStatus::Running);
+        }
+        Ok(())
+    }
+
+    /// The end, also after a failure: what was acknowledged is true and is committed.
+    fn finish(&mut self) -> Result<(), TaskFailure> {
+        if self.shared.owner.is_revoked() {
+            return Ok(());
+        }
+        let drained = self.drain();
+        drained.and(self.commit())
+    }
+}
