@@ -5,4 +5,5 @@
 
 pub mod config;
 pub mod connect;
+pub mod rest;
 pub mod telemetry;

@@ -4,6 +4,7 @@
 
 pub mod bus;
 pub mod converter;
+pub mod health;
 pub mod herder;
 pub mod plugin;
 pub mod sink_task;

@@ -23,6 +23,10 @@ impl Converters for FakeConverters {
         ["StringConverter", "JsonConverter"].iter().any(|known| class.ends_with(known)).then(ConfigDef::default)
     }
 
+    fn list(&self) -> Vec<(String, &'static str)> {
+        vec![("test.StringConverter".to_owned(), "converter")]
+    }
+
     fn header_converter(&self, class: &str) -> Option<ConfigDef> {
         self.converter(class)
     }

@@ -18,15 +18,11 @@ pub struct Item {
 }
 
 impl Item {
-    /// From a definition's answer, the name prefixed.
-    pub fn of(state: KeyState<'_>, prefix: &str) -> Self {
-        let mut definition = state.key.info();
-        let name = format!("{prefix}{}", state.key.name);
-        if let Some(object) = definition.as_object_mut().filter(|_| !prefix.is_empty()) {
-            object.insert("name".to_owned(), Json::String(name.clone()));
-        }
+    /// From a definition's answer.
+    pub fn of(state: KeyState<'_>) -> Self {
+        let (name, definition) = (state.key.name.clone(), Some(state.key.info()));
         let recommended = state.key.check.recommended();
-        Self { name, definition: Some(definition), value: state.value, recommended, errors: state.errors }
+        Self { name, definition, value: state.value, recommended, errors: state.errors }
     }
 
     fn bare(name: &str, value: Option<&str>) -> Self {
@@ -59,14 +55,14 @@ pub struct Items {
 impl Items {
     /// Adds what a definition says of the configuration. A key that is there already is replaced where it stands, as
     /// a plugin's definition of a common key wins over ours.
-    pub fn add(&mut self, def: &ConfigDef, states: Vec<KeyState<'_>>, prefix: &str) {
+    pub fn add(&mut self, def: &ConfigDef, states: Vec<KeyState<'_>>) {
         for group in def.groups() {
             if !self.groups.iter().any(|known| known == group) {
                 self.groups.push(group.to_owned());
             }
         }
         for state in states {
-            let item = Item::of(state, prefix);
+            let item = Item::of(state);
             match self.list.iter_mut().find(|known| known.name == item.name) {
                 Some(known) => *known = item,
                 None => self.list.push(item),

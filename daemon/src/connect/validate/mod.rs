@@ -24,6 +24,9 @@ pub trait Converters: Send + Sync {
     /// The keys of a key or value converter class; `None` when there is no such class.
     fn converter(&self, class: &str) -> Option<ConfigDef>;
 
+    /// All classes with `converter` or `header_converter`.
+    fn list(&self) -> Vec<(String, &'static str)>;
+
     /// The keys of a header converter class.
     fn header_converter(&self, class: &str) -> Option<ConfigDef>;
 }
@@ -117,9 +120,9 @@ pub fn validate(
     let base = base_def(plugin.info.kind);
     let own = &plugin.info.config_def;
     let mut items = Items::default();
-    items.add(base, base.validate(&config), "");
+    items.add(base, base.validate(&config));
     rules::topic_creation(&mut items, plugin.info.kind, &config, policy);
-    items.add(own, own.validate(&config), "");
+    items.add(own, own.validate(&config));
     rules::converters(&mut items, converters, &config);
     if plugin.info.kind == ConnectorKind::Sink {
         rules::sink_topics(&mut items, &config, policy);

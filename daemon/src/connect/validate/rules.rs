@@ -59,13 +59,17 @@ pub fn converters(items: &mut Items, converters: &dyn Converters, config: &Confi
             items.error(name, Some(class), message);
             continue;
         };
-        let prefix = format!("{name}.");
-        let below: Config = config
-            .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())))
-            .collect();
-        items.add(&def, def.validate(&below), &prefix);
+        let def = prefixed(def, &format!("{name}."));
+        items.add(&def, def.validate(config));
     }
+}
+
+/// A definition whose keys carry a prefix, so that error texts name the whole key.
+fn prefixed(mut def: ConfigDef, prefix: &str) -> ConfigDef {
+    for key in &mut def.keys {
+        key.name.insert_str(0, prefix);
+    }
+    def
 }
 
 /// Keys that Connect acts on and this worker does not yet: refused, never ignored.
@@ -130,8 +134,7 @@ pub fn topic_creation(items: &mut Items, kind: ConnectorKind, config: &Config, p
         return;
     }
     let default = "default";
-    let def = group_def(default, true);
-    add_group(items, &def, config, default);
+    add_group(items, group_def(default, true), config, default);
     let groups = list(config, "topic.creation.groups");
     let mut seen: Vec<&str> = Vec::new();
     for group in groups {
@@ -142,16 +145,14 @@ pub fn topic_creation(items: &mut Items, kind: ConnectorKind, config: &Config, p
             items.error("topic.creation.groups", Some(text), message);
         } else if group != default {
             seen.push(group);
-            add_group(items, &group_def(group, false), config, group);
+            add_group(items, group_def(group, false), config, group);
         }
     }
 }
 
-fn add_group(items: &mut Items, def: &ConfigDef, config: &Config, group: &str) {
-    let prefix = format!("{CREATION}{group}.");
-    let below: Config =
-        config.iter().filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone()))).collect();
-    items.add(def, def.validate(&below), &prefix);
+fn add_group(items: &mut Items, def: ConfigDef, config: &Config, group: &str) {
+    let def = prefixed(def, &format!("{CREATION}{group}."));
+    items.add(&def, def.validate(config));
 }
 
 fn group_def(group: &str, default: bool) -> ConfigDef {

@@ -1,0 +1,102 @@
+//! Plugins: what there is, what keys it has, and whether a configuration fits.
+
+use super::{
+    RestState, dto,
+    error::RestError,
+    extract::{Json, Params, Query},
+};
+use crate::connect::{
+    plugin::{Origin, Plugin},
+    validate,
+};
+use axum::{Json as Answer, extract::State};
+use levada_connector_api::ConnectorKind;
+use serde_json::{Value, json};
+
+type Result<T, E = RestError> = std::result::Result<T, E>;
+
+/// `GET /connector-plugins`.
+pub async fn list(State(rest): State<RestState>, query: Query) -> Answer<Value> {
+    let connectors = rest.herder.view().registry().plugins().iter();
+    let mut all: Vec<Value> = connectors
+        .map(|plugin| json!({ "class": plugin.info.class, "type": kind(plugin), "version": plugin.info.version }))
+        .collect();
+    if !query.flag("connectorsOnly", true) {
+        for (class, kind) in rest.converters.list() {
+            all.push(json!({ "class": class, "type": kind, "version": env!("CARGO_PKG_VERSION") }));
+        }
+    }
+    Answer(json!(all))
+}
+
+fn kind(plugin: &Plugin) -> &'static str {
+    match plugin.info.kind {
+        ConnectorKind::Source => "source",
+        ConnectorKind::Sink => "sink",
+    }
+}
+
+/// `GET /connector-plugins/{plugin}/config`.
+pub async fn config(State(rest): State<RestState>, params: Params) -> Result<Answer<Value>> {
+    let name = params.get(0);
+    if let Some(plugin) = rest.herder.view().registry().find(name) {
+        return Ok(Answer(json!(validate::plugin_definitions(plugin))));
+    }
+    let converter = rest.converters.converter(name).or_else(|| rest.converters.header_converter(name));
+    let def = converter.ok_or_else(|| RestError::not_found(format!("Unknown plugin {name}.")))?;
+    Ok(Answer(json!(def.info())))
+}
+
+/// `PUT /connector-plugins/{plugin}/config/validate`.
+pub async fn check(State(rest): State<RestState>, params: Params, Json(body): Json) -> Result<Answer<Value>> {
+    let asked = params.get(0);
+    let config = dto::parse_config(body)?;
+    let given = config.get("connector.class").and_then(Option::as_deref).map(str::trim);
+    if let Some(given) = given.filter(|given| !means_same(&rest, asked, given)) {
+        let text = format!("Included connector type {given} does not match request type {asked}");
+        return Err(RestError::bad_request(text));
+    }
+    let validation = rest.herder.validate(&config).await?;
+    Ok(Answer(validation.info()))
+}
+
+/// Whether two names mean the same plugin, or at least end alike where one of them is not known.
+fn means_same(rest: &RestState, asked: &str, given: &str) -> bool {
+    let registry = rest.herder.view().registry();
+    match (registry.find(asked), registry.find(given)) {
+        (Some(asked), Some(given)) => asked.info.class == given.info.class,
+        _ => {
+            let short = |name: &str| name.strip_suffix("Connector").unwrap_or(name).to_owned();
+            short(given).ends_with(&short(asked))
+        }
+    }
+}
+
+/// `GET /v1/plugins`.
+pub async fn origins(State(rest): State<RestState>) -> Answer<Value> {
+    let registry = rest.herder.view().registry();
+    let plugins: Vec<Value> = registry
+        .plugins()
+        .iter()
+        .map(|plugin| {
+            let location = match &plugin.origin {
+                Origin::Static => Value::Null,
+                Origin::Library(path) => json!(path.to_string_lossy()),
+            };
+            json!({
+                "class": plugin.info.class,
+                "aliases": plugin.info.aliases,
+                "type": kind(plugin),
+                "version": plugin.info.version,
+                "placement": if location.is_null() { "static" } else { "dylib" },
+                "location": location,
+            })
+        })
+        .collect();
+    let refused: Vec<Value> = registry
+        .refused()
+        .iter()
+        .map(|file| json!({ "path": file.path.to_string_lossy(), "reason": file.reason }))
+        .collect();
+    Answer(json!({ "plugins": plugins, "refused": refused }))
+}
