@@ -37,9 +37,9 @@ fn members_commit_in_their_generation_also_while_the_group_prepares_a_rebalance(
 #[test]
 fn commit_is_a_sign_of_life() {
     let mut h = Harness::stable(1);
-    h.pass(SESSION - Duration::from_millis(1));
+    h.pass(ALMOST_SESSION);
     h.group.validate_commit(&commit("m1", 1), h.now).unwrap();
-    h.pass(SESSION - Duration::from_millis(1));
+    h.pass(ALMOST_SESSION);
     assert_eq!(h.heartbeat("m1"), Ok(()));
 }
 

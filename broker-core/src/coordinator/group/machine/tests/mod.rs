@@ -19,6 +19,8 @@ use super::subscription::subscription;
 use super::*;
 
 pub(super) const SESSION: Duration = Duration::from_secs(10);
+/// Just not long enough to end a session.
+pub(super) const ALMOST_SESSION: Duration = Duration::from_millis(9_999);
 pub(super) const REBALANCE: Duration = Duration::from_secs(60);
 
 /// Drives one group and keeps its answers.

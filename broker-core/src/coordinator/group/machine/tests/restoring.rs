@@ -28,7 +28,7 @@ fn stable_group_goes_on_where_it_was() {
 #[test]
 fn members_that_do_not_come_back_time_out() {
     let mut h = restore(&Harness::stable(3));
-    h.pass(SESSION - Duration::from_millis(1));
+    h.pass(ALMOST_SESSION);
     h.heartbeat("m2").unwrap();
     h.pass(Duration::from_millis(1));
     let ticket = h.join_as("m2");

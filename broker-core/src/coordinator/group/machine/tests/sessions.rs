@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn silent_member_is_removed_exactly_at_its_session_timeout() {
     let mut h = Harness::stable(2);
-    h.pass(SESSION - Duration::from_millis(1));
+    h.pass(ALMOST_SESSION);
     h.heartbeat("m1").unwrap();
     assert_eq!(h.group.members().len(), 2);
     h.pass(Duration::from_millis(1));
@@ -34,7 +34,7 @@ fn parked_requests_count_as_life_and_the_answer_starts_the_session_anew() {
     assert!(!h.joins.contains_key(&one), "m2 holds the rebalance by its heartbeats");
     h.join_as("m2");
     assert_eq!(h.granted(one).generation, 3);
-    h.pass(SESSION - Duration::from_millis(1));
+    h.pass(ALMOST_SESSION);
     assert_eq!(h.heartbeat("m1"), Ok(()));
 }
 
@@ -81,7 +81,7 @@ fn heartbeats_of_others_and_of_other_generations_are_refused() {
 #[test]
 fn stale_generation_does_not_renew_the_session() {
     let mut h = Harness::stable(1);
-    h.pass(SESSION - Duration::from_millis(1));
+    h.pass(ALMOST_SESSION);
     let _ = h.group.heartbeat("m1", None, 0, h.now);
     h.pass(Duration::from_millis(1));
     assert_eq!(h.group.state(), GroupState::Empty);

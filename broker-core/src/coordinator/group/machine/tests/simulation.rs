@@ -153,7 +153,7 @@ impl World {
             Err(GroupError::UnknownMemberId) if client.instance.is_none() => self.clients[n].id = String::new(),
             Err(_) => {}
         }
-        self.assert_not_fenced(&client, &result);
+        self.assert_not_fenced(&client, result);
         self.note("heartbeat", n);
     }
 
@@ -170,11 +170,11 @@ impl World {
             assert!(self.h.group.members.contains(&client.id) && client.generation == self.h.group.generation());
             self.heard(&client.id);
         }
-        self.assert_not_fenced(&client, &result);
+        self.assert_not_fenced(&client, result);
         self.note("commit", n);
     }
 
-    fn assert_not_fenced(&self, client: &Client, result: &Result<(), GroupError>) {
+    fn assert_not_fenced(&self, client: &Client, result: Result<(), GroupError>) {
         if let Some(instance) = &client.instance
             && self.fenced.contains(&(client.id.clone(), instance.clone()))
         {
