@@ -353,6 +353,9 @@ def test_names_are_trimmed_on_create(worker, unique, scratch):
 
 def test_loggers(worker):
     listed = worker.get("/admin/loggers")
-    if listed.status == 404:
-        pytest.skip("the admin endpoints are not part of this release")
-    assert "root" in listed.body
+    assert listed.status == 200
+    root = worker.get("/admin/loggers/root").body
+    assert list(root) == ["level", "last_modified"] and root["last_modified"] is None
+    error(worker.put("/admin/loggers/root", {"level": "LOUD"}), 404, "invalid log level 'LOUD'.")
+    error(worker.put("/admin/loggers/root", {}), 400)
+    error(worker.get("/admin/loggers/no.such.logger"), 404, "Logger no.such.logger not found.")

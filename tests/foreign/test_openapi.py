@@ -90,7 +90,7 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     worker, name, path, topic = Recorder(rest), unique("openapi"), scratch / "in.txt", unique("openapi")
     path.write_text("one\ntwo\n")
     config = connect.file_source(path, topic)
-    for get in ("/", "/health", "/metrics", "/connectors", "/connector-plugins", "/connector-plugins?connectorsOnly=false"):
+    for get in ("/", "/health", "/health/live", "/health/ready", "/metrics", "/admin/loggers", "/admin/loggers/root", "/v1/routes", "/v1/plugins", "/connectors", "/connector-plugins", "/connector-plugins?connectorsOnly=false"):
         assert worker.get(get).status == 200
     assert worker.create(name, config).status == 201
     assert worker.create(name, config).status == 409
@@ -99,7 +99,7 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     worker.wait_for_states(name, "RUNNING", "RUNNING")
     base = f"/connectors/{name}"
     for get in ("/connectors?expand=info&expand=status", base, f"{base}/config", f"{base}/status", f"{base}/tasks", f"{base}/tasks/0/status",
-                f"{base}/topics", f"{base}/offsets"):
+                f"{base}/topics", f"{base}/offsets", f"/v1{base}/health", f"/v1{base}/events"):
         assert worker.get(get).status == 200
     assert worker.put(f"{base}/config", {**config, "batch.size": 7}).status == 200
     assert worker.put(f"{base}/config", {**config, "tasks.max": "x"}).status == 400
@@ -125,6 +125,14 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     assert worker.call("DELETE", f"{base}/offsets").status == 200
     assert worker.put(f"{base}/topics/reset").status == 202
     assert worker.delete(name).status == 204
+    for get in ("health", "events"):
+        assert worker.get(f"/v1{base}/{get}").status == 404
+    logger = "/admin/loggers/levada::rest"
+    assert worker.get("/admin/loggers/no.such.logger").status == 404
+    assert worker.put(logger, {"level": "DEBUG"}).status == 200
+    assert worker.put(f"{logger}?scope=cluster", {"level": "INFO"}).status == 204
+    assert worker.put(logger, {}).status == 400
+    assert worker.put(logger, {"level": "LOUD"}).status == 404
     for method, path_of, body in (("GET", "", None), ("DELETE", "", None), ("GET", "/config", None), ("PATCH", "/config", {}), ("GET", "/status", None),
                                   ("GET", "/tasks", None), ("GET", "/tasks/0/status", None), ("POST", "/tasks/0/restart", None),
                                   ("POST", "/restart", None), ("PUT", "/pause", None), ("PUT", "/resume", None), ("PUT", "/stop", None),
@@ -141,12 +149,19 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     assert documented <= worker.seen, f"documented but not seen: {sorted(documented - worker.seen)}"
 
 
+def test_every_served_route_is_documented_and_no_other(broker, rest):
+    if not broker.owned:
+        pytest.skip("the document describes Levada")
+    served = {(route["path"], method.lower()) for route in connect.Connect(rest).get("/v1/routes").body for method in route["methods"]}
+    assert served == {(template, method) for template, method, _ in operations()}
+
+
 def test_methods_that_are_not_documented_are_not_served(broker, rest):
     if not broker.owned:
         pytest.skip("the document describes Levada")
     worker = connect.Connect(rest)
     for template, item in DOCUMENT["paths"].items():
-        path = re.sub(r"\{task\}", "0", re.sub(r"\{(connector|plugin)\}", "absent", template))
+        path = re.sub(r"\{task\}", "0", re.sub(r"\{(connector|plugin|logger)\}", "absent", template))
         for method in METHODS - set(item):
             answer = worker.call(method.upper(), path, {} if method in ("put", "post", "patch") else None)
             # POST to tasks is Connect's internal request between workers; it may be refused as such.
