@@ -30,7 +30,6 @@ mod writer;
 mod writes;
 
 pub use coordinator::GroupCoordinator;
-pub use handlers::CoordinatorNode;
 pub use log::{OFFSETS_TOPIC, OffsetsChunk, OffsetsLog, OffsetsLogError};
 pub use options::{Caller, GroupCoordinatorOptions, ProtectedGroups, TopicLookup};
 pub use partitioner::partition_for;

@@ -2,7 +2,6 @@
 
 mod delete_groups;
 mod describe_groups;
-mod find_coordinator;
 mod heartbeat;
 mod join_group;
 mod leave_group;
@@ -11,8 +10,6 @@ mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod sync_group;
-
-pub use find_coordinator::CoordinatorNode;
 
 use super::entry::Entry;
 use super::machine::GroupError;

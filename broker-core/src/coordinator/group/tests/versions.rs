@@ -63,20 +63,6 @@ async fn administration() {
     }
     let request = OffsetDeleteRequest { group_id: "g".to_owned(), topics: Vec::new() };
     encodes(0, &f.coordinator.offset_delete(&caller(0), &request).await);
-    let node = CoordinatorNode { id: 1, host: "localhost".to_owned(), port: 9092 };
-    for version in versions::<FindCoordinatorRequest>(0) {
-        for key_type in [0, 1] {
-            let request = FindCoordinatorRequest {
-                key: "g".to_owned(),
-                key_type,
-                coordinator_keys: vec!["g".to_owned(), "h".to_owned()],
-            };
-            let answer = f.coordinator.find_coordinator(&caller(version), &request, &node);
-            encodes(version, &answer);
-            let found = if version >= 4 { answer.coordinators[1].error_code } else { answer.error_code };
-            assert_eq!(found == 0, key_type == 0);
-        }
-    }
 }
 
 #[tokio::test(start_paused = true)]
