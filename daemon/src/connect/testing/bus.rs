@@ -68,9 +68,15 @@ impl Bus for MemoryBus {
         Box::pin(async move { Ok(Box::new(reader) as Box<dyn TopicReader>) })
     }
 
-    fn write(&self, topic: &str, records: Vec<WriteRecord>) -> BoxFuture<'_, bus::Result<()>> {
-        let topic = topic.to_owned();
+    fn write_as(
+        &self,
+        topic: &str,
+        records: Vec<WriteRecord>,
+        owner: Option<&OwnerToken>,
+    ) -> BoxFuture<'_, bus::Result<()>> {
+        let (topic, owner) = (topic.to_owned(), owner.cloned());
         Box::pin(async move {
+            let _held = owner.as_ref().map(OwnerToken::hold).transpose()?;
             if *self.refuse_writes.lock() {
                 return Err(BusError::Retriable { action: "write".into(), cause: "disk full".into() });
             }
