@@ -7,13 +7,21 @@ mod bytes_converter;
 mod calendar;
 mod decimal;
 mod error;
+mod infer;
 mod java_text;
+mod json;
 mod primitive;
+mod registry;
+mod simple_header;
 mod string;
+mod values_text;
 
 pub use bytes_converter::ByteArrayConverter;
 pub use error::ConvertError;
+pub use json::{DecimalFormat, JsonConverter, JsonConverterOptions};
 pub use primitive::{PrimitiveConverter, PrimitiveKind};
+pub use registry::{ConverterInfo, converters, create, create_header};
+pub use simple_header::SimpleHeaderConverter;
 pub use string::StringConverter;
 
 use bytes::Bytes;

@@ -1,0 +1,222 @@
+//! Values as JSON, written straight into the record's buffer.
+
+use super::{
+    super::{ConvertError, decimal, java_text, java_text::logical},
+    DecimalFormat,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use levada_connector_api::{Schema, SchemaType, Value};
+use std::io::Write as _;
+
+/// How values are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    pub(super) decimal_format: DecimalFormat,
+    pub(super) replace_null_with_default: bool,
+}
+
+impl Style {
+    /// Appends `value`; with a schema checked against it, without one as it is.
+    pub(super) fn value(self, value: &Value, schema: Option<&Schema>, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+        let Some(schema) = schema else { return self.schemaless(value, out) };
+        let value = match (value, &schema.default) {
+            (Value::Null, Some(default)) if self.replace_null_with_default => default,
+            _ => value,
+        };
+        if value.is_null() {
+            if schema.optional {
+                out.extend_from_slice(b"null");
+                return Ok(());
+            }
+            return Err(ConvertError::new("a null value stands where the schema requires one"));
+        }
+        if schema.name.as_deref() == Some(logical::DECIMAL)
+            && let Value::Bytes(unscaled) = value
+        {
+            return self.decimal(unscaled, schema, out);
+        }
+        match (schema.kind, value) {
+            (SchemaType::Array, Value::Array(items)) => self.array(items, schema.value_schema.as_deref(), out),
+            (SchemaType::Map, Value::Map(entries)) => self.map(entries, schema, out),
+            (SchemaType::Struct, Value::Struct(value)) => {
+                out.push(b'{');
+                for (index, (field, value)) in value.schema.fields.iter().zip(&value.values).enumerate() {
+                    separate(index, out);
+                    text(&field.name, out);
+                    out.push(b':');
+                    self.value(value, Some(&field.schema), out)?;
+                }
+                out.push(b'}');
+                Ok(())
+            }
+            (kind, value) if fits(kind, value) => self.schemaless(value, out),
+            (kind, _) => Err(ConvertError::new(format!("the value is not of the schema's type {}", type_name(kind)))),
+        }
+    }
+
+    fn schemaless(self, value: &Value, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+        match value {
+            Value::Null => out.extend_from_slice(b"null"),
+            Value::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+            Value::Int8(value) => drop(write!(out, "{value}")),
+            Value::Int16(value) => drop(write!(out, "{value}")),
+            Value::Int32(value) => drop(write!(out, "{value}")),
+            Value::Int64(value) => drop(write!(out, "{value}")),
+            Value::Float32(value) => number(|text| java_text::float(*value, text), value.is_finite(), out),
+            Value::Float64(value) => number(|text| java_text::double(*value, text), value.is_finite(), out),
+            Value::String(value) => text(value, out),
+            Value::Bytes(value) => {
+                out.push(b'"');
+                out.extend_from_slice(STANDARD.encode(value).as_bytes());
+                out.push(b'"');
+            }
+            Value::Array(items) => return self.array(items, None, out),
+            Value::Map(entries) => return self.map_of(entries, None, None, out),
+            Value::Struct(value) => {
+                let schema = Schema { kind: SchemaType::Struct, ..Schema::new(SchemaType::Struct) };
+                let whole = Value::Struct(value.clone());
+                return self.value(&whole, Some(&schema), out);
+            }
+        }
+        Ok(())
+    }
+
+    fn array(self, items: &[Value], schema: Option<&Schema>, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+        out.push(b'[');
+        for (index, item) in items.iter().enumerate() {
+            separate(index, out);
+            self.value(item, schema, out)?;
+        }
+        out.push(b']');
+        Ok(())
+    }
+
+    fn map(self, entries: &[(Value, Value)], schema: &Schema, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+        self.map_of(entries, schema.key_schema.as_deref(), schema.value_schema.as_deref(), out)
+    }
+
+    /// An object when all keys are text, else an array of pairs.
+    fn map_of(
+        self,
+        entries: &[(Value, Value)],
+        key_schema: Option<&Schema>,
+        value_schema: Option<&Schema>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ConvertError> {
+        let object = match key_schema {
+            Some(schema) => schema.kind == SchemaType::String && !schema.optional,
+            None => entries.iter().all(|(key, _)| matches!(key, Value::String(_))),
+        };
+        out.push(if object { b'{' } else { b'[' });
+        for (index, (key, value)) in entries.iter().enumerate() {
+            separate(index, out);
+            if object {
+                match key {
+                    Value::String(name) => text(name, out),
+                    _ => return Err(ConvertError::new("a map key is not of the schema's type string")),
+                }
+                out.push(b':');
+                self.value(value, value_schema, out)?;
+            } else {
+                out.push(b'[');
+                self.value(key, key_schema, out)?;
+                out.push(b',');
+                self.value(value, value_schema, out)?;
+                out.push(b']');
+            }
+        }
+        out.push(if object { b'}' } else { b']' });
+        Ok(())
+    }
+
+    fn decimal(self, unscaled: &[u8], schema: &Schema, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+        let scale = java_text::scale(schema)
+            .ok_or_else(|| ConvertError::new("a Decimal schema needs a scale parameter that is a whole number"))?;
+        match self.decimal_format {
+            DecimalFormat::Base64 => {
+                out.push(b'"');
+                out.extend_from_slice(STANDARD.encode(unscaled).as_bytes());
+                out.push(b'"');
+            }
+            DecimalFormat::Numeric => out.extend_from_slice(decimal::plain_text(unscaled, scale).as_bytes()),
+        }
+        Ok(())
+    }
+}
+
+fn separate(index: usize, out: &mut Vec<u8>) {
+    if index > 0 {
+        out.push(b',');
+    }
+}
+
+fn fits(kind: SchemaType, value: &Value) -> bool {
+    matches!(
+        (kind, value),
+        (SchemaType::Int8, Value::Int8(_))
+            | (SchemaType::Int16, Value::Int16(_))
+            | (SchemaType::Int32, Value::Int32(_))
+            | (SchemaType::Int64, Value::Int64(_))
+            | (SchemaType::Float32, Value::Float32(_))
+            | (SchemaType::Float64, Value::Float64(_))
+            | (SchemaType::Boolean, Value::Boolean(_))
+            | (SchemaType::String, Value::String(_))
+            | (SchemaType::Bytes, Value::Bytes(_))
+    )
+}
+
+/// Connect's name of a type in JSON schemas.
+pub(super) fn type_name(kind: SchemaType) -> &'static str {
+    match kind {
+        SchemaType::Int8 => "int8",
+        SchemaType::Int16 => "int16",
+        SchemaType::Int32 => "int32",
+        SchemaType::Int64 => "int64",
+        SchemaType::Float32 => "float",
+        SchemaType::Float64 => "double",
+        SchemaType::Boolean => "boolean",
+        SchemaType::String => "string",
+        SchemaType::Bytes => "bytes",
+        SchemaType::Array => "array",
+        SchemaType::Map => "map",
+        SchemaType::Struct => "struct",
+    }
+}
+
+/// A number in Java's notation; what is no number in quotes.
+fn number(print: impl FnOnce(&mut String), finite: bool, out: &mut Vec<u8>) {
+    let mut text = String::with_capacity(24);
+    print(&mut text);
+    if finite {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        let _ = write!(out, "\"{text}\"");
+    }
+}
+
+/// A text in quotes, escaped as the Java writer escapes.
+pub(super) fn text(value: &str, out: &mut Vec<u8>) {
+    out.reserve(value.len() + 2);
+    out.push(b'"');
+    let bytes = value.as_bytes();
+    let mut start = 0;
+    for (index, byte) in bytes.iter().enumerate() {
+        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(bytes.get(start..index).unwrap_or_default());
+        start = index + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            other => drop(write!(out, "\\u{other:04X}")),
+        }
+    }
+    out.extend_from_slice(bytes.get(start..).unwrap_or_default());
+    out.push(b'"');
+}
