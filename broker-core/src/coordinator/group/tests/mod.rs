@@ -1,5 +1,6 @@
 //! The coordinator as its callers see it, over a log in memory and a paused clock.
 
+mod clients;
 mod crashes;
 mod groups;
 mod offsets;
