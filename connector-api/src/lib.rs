@@ -20,6 +20,8 @@ mod record;
 pub mod schema;
 mod sink;
 mod source;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod text;
 mod value;
 

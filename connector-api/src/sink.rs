@@ -62,6 +62,11 @@ pub trait SinkTaskContext: Send + Sync {
 
     /// True once the task shall stop; long calls check it.
     fn cancelled(&self) -> bool;
+
+    /// Tells people something that they should see but that fails nothing. Never a secret (invariant 12).
+    fn warn(&self, text: &str) {
+        tracing::warn!(connector = self.connector(), task = self.task(), "{text}");
+    }
 }
 
 /// Writes the records of the partitions it is given. Lives on a thread of its own.

@@ -78,6 +78,11 @@ pub trait SourceTaskContext: Send + Sync {
 
     /// Sleeps up to `timeout` and returns early, with `true`, when the task shall stop.
     fn wait(&self, timeout: Duration) -> bool;
+
+    /// Tells people something that they should see but that fails nothing. Never a secret (invariant 12).
+    fn warn(&self, text: &str) {
+        tracing::warn!(connector = self.connector(), task = self.task(), "{text}");
+    }
 }
 
 /// Moves records of one task configuration. Lives on a thread of its own.

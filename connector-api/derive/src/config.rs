@@ -3,7 +3,7 @@
 use crate::attributes::FieldAttributes;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use syn::{Data, DeriveInput, Error, Field, Fields, Ident, LitStr, Path, Result, Type, spanned::Spanned};
 
 /// One field with the key it stands for.
@@ -18,11 +18,11 @@ struct KeyField<'a> {
 pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let fields = named_fields(input)?;
     let mut next_order = HashMap::new();
-    let mut seen = HashMap::new();
+    let mut seen = HashSet::new();
     let mut keys = Vec::new();
     for field in fields {
         let field = KeyField::read(field, &mut next_order)?;
-        if seen.insert(field.key.value(), ()).is_some() {
+        if !field.attributes.flatten && !seen.insert(field.key.value()) {
             return Err(Error::new(field.key.span(), "two fields have this key"));
         }
         keys.push(field);
@@ -32,21 +32,22 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let (generics, types, wheres) = input.generics.split_for_impl();
     let definitions = keys.iter().map(KeyField::definition).collect::<Result<Vec<_>>>()?;
     let idents: Vec<_> = keys.iter().map(|key| key.ident).collect();
-    let names = keys.iter().map(|key| &key.key);
-    let kinds = keys.iter().map(|key| key.kind);
+    let reads = keys.iter().map(KeyField::reading);
     Ok(quote! {
         #[automatically_derived]
         impl #generics ::levada_connector_api::config::ConnectorConfig for #name #types #wheres {
             fn config_def() -> ::levada_connector_api::config::ConfigDef {
-                ::levada_connector_api::config::ConfigDef {
-                    keys: ::std::vec![#(#definitions),*],
+                let mut def = ::levada_connector_api::config::ConfigDef {
+                    keys: ::std::vec::Vec::new(),
                     rules: ::std::vec![#(#rules),*],
-                }
+                };
+                #(#definitions)*
+                def
             }
 
             fn read(reader: &mut ::levada_connector_api::config::Reader<'_>) -> ::std::option::Option<Self> {
                 // All are read before the first missing one ends it: every error is told at once.
-                #(let #idents = reader.field::<#kinds>(#names);)*
+                #(let #idents = #reads;)*
                 ::std::option::Option::Some(Self { #(#idents: #idents?),* })
             }
         }
@@ -88,7 +89,7 @@ impl<'a> KeyField<'a> {
         if attributes.required && (attributes.default.is_some() || is_option(&field.ty)) {
             return Err(Error::new(field.span(), "a required key has neither a default nor an Option type"));
         }
-        if attributes.documentation.is_empty() {
+        if attributes.documentation.is_empty() && !attributes.flatten {
             return Err(Error::new(field.span(), "the doc comment is missing: it is the key's documentation"));
         }
         let order = match (&attributes.group, attributes.order) {
@@ -103,9 +104,23 @@ impl<'a> KeyField<'a> {
         Ok(Self { ident, kind: &field.ty, key, attributes, order })
     }
 
-    /// The `Key { ... }` expression.
+    /// The expression that reads the field.
+    fn reading(&self) -> TokenStream {
+        let Self { kind, key, attributes, .. } = self;
+        if attributes.flatten {
+            return quote!(<#kind as ::levada_connector_api::config::ConnectorConfig>::read(reader));
+        }
+        quote!(reader.field::<#kind>(#key))
+    }
+
+    /// The statement that adds the key, or the keys, to `def`.
     fn definition(&self) -> Result<TokenStream> {
         let Self { kind, key, attributes, order, .. } = self;
+        if attributes.flatten {
+            return Ok(quote! {
+                def = def.merged(<#kind as ::levada_connector_api::config::ConnectorConfig>::config_def());
+            });
+        }
         let documentation = &attributes.documentation;
         let default = option(attributes.default.as_ref().map(|text| quote!(#text.to_owned())));
         let has_default = attributes.default.is_some();
@@ -121,7 +136,7 @@ impl<'a> KeyField<'a> {
             _ => quote!(<#kind as ::levada_connector_api::config::ConfigField>::TYPE),
         };
         Ok(quote! {
-            ::levada_connector_api::config::Key {
+            def.keys.push(::levada_connector_api::config::Key {
                 name: #key.to_owned(),
                 kind: #type_of,
                 required: !#has_default && !<#kind as ::levada_connector_api::config::ConfigField>::OPTIONAL,
@@ -134,7 +149,7 @@ impl<'a> KeyField<'a> {
                 width: ::levada_connector_api::config::Width::#width,
                 display_name: #display.to_owned(),
                 dependents: ::std::vec![#(#dependents.to_owned()),*],
-            }
+            });
         })
     }
 

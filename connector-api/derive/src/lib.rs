@@ -26,6 +26,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `one_of("a", "b")`, `min = 1`, `max = 9`, `non_empty`, `check = function` | all must accept |
 /// | `secret` | a password: never shown |
 /// | `class` | the name of a plugin class |
+/// | `flatten` | the field is itself a `ConnectorConfig`, whose keys stand among these |
 /// | `dependents("other.key")` | keys whose meaning depends on this one |
 ///
 /// On the struct, `#[config(rule = function)]` adds a check over several keys:

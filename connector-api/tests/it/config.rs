@@ -28,10 +28,17 @@ fn password_is_long(text: &str) -> Result<(), String> {
 }
 
 fn topic_or_pattern(config: &Config) -> Vec<KeyError> {
-    match config.get("pattern") == config.get("topic") {
-        true => vec![KeyError::invalid("pattern", &config["topic"], "must differ from topic")],
-        false => vec![],
+    if config.get("pattern") == config.get("topic") {
+        return vec![KeyError::invalid("pattern", &config["topic"], "must differ from topic")];
     }
+    Vec::new()
+}
+
+/// Keys that stand among others.
+#[derive(Debug, ConnectorConfig)]
+struct Shared {
+    /// Small number.
+    small: Option<i16>,
 }
 
 /// Keys of a test connector.
@@ -69,8 +76,8 @@ struct TestConfig {
     /// Share.
     #[config(default = "0.5", min = 0, max = 1)]
     share: f64,
-    /// Small number.
-    small: Option<i16>,
+    #[config(flatten)]
+    shared: Shared,
 }
 
 fn config(pairs: &[(&str, &str)]) -> Config {
@@ -85,7 +92,7 @@ fn errors(pairs: &[(&str, &str)]) -> Vec<String> {
 fn reads_defaults_and_given_values() {
     let typed = TestConfig::parse(&config(&[("topic", " lines "), ("small", "-3"), ("names", "c ,a"), ("on", "TRUE")]));
     let typed = typed.unwrap();
-    assert_eq!((typed.topic.as_str(), typed.batch_size, typed.small), ("lines", 2000, Some(-3)));
+    assert_eq!((typed.topic.as_str(), typed.batch_size, typed.shared.small), ("lines", 2000, Some(-3)));
     assert_eq!((typed.pause, typed.long_lines), (Duration::from_millis(1500), LongLines::Split));
     assert_eq!((typed.names, typed.on, typed.even, typed.share), (vec!["c".to_owned(), "a".to_owned()], true, 2, 0.5));
     assert_eq!((typed.pattern, typed.password.reveal()), (None, "no secret at all"));

@@ -1,0 +1,8 @@
+//! The file connectors on a real file system, driven step by step.
+
+mod acceptance;
+mod contents;
+mod errors;
+mod rotation;
+mod source;
+mod world;
