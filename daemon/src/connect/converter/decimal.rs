@@ -105,25 +105,6 @@ pub(super) fn decimal_text(unscaled: &[u8], scale: i32) -> String {
     format!("{sign}{first}{point}{rest}{exponent}")
 }
 
-/// Plain notation (`BigDecimal.toPlainString`), bounded for scales that would print without end.
-pub(super) fn plain_text(unscaled: &[u8], scale: i32) -> String {
-    if !(-1000..=10_000).contains(&scale) {
-        return decimal_text(unscaled, scale);
-    }
-    let integer = integer_text(unscaled);
-    let (sign, digits) = integer.strip_prefix('-').map_or(("", integer.as_str()), |digits| ("-", digits));
-    if scale <= 0 {
-        let zeros = if digits == "0" { 0 } else { scale.unsigned_abs() as usize };
-        return format!("{sign}{digits}{}", "0".repeat(zeros));
-    }
-    let scale = scale as usize;
-    if digits.len() > scale {
-        let (whole, fraction) = digits.split_at(digits.len() - scale);
-        return format!("{sign}{whole}.{fraction}");
-    }
-    format!("{sign}0.{digits:0>scale$}")
-}
-
 /// Unscaled bytes and scale of a decimal number's text (`-12.30`, `1e3`).
 pub(super) fn parse(text: &str) -> Option<(Vec<u8>, i32)> {
     let (number, exponent) = match text.find(['e', 'E']) {
@@ -178,8 +159,6 @@ mod tests {
         assert_eq!(decimal_text(&unscaled("-5"), 3), "-0.005");
         assert_eq!(decimal_text(&unscaled("5"), 8), "5E-8");
         assert_eq!(decimal_text(&unscaled("123"), -2), "1.23E+4");
-        assert_eq!(plain_text(&unscaled("123"), -2), "12300");
-        assert_eq!(plain_text(&unscaled("5"), 8), "0.00000005");
     }
 
     #[test]

@@ -13,7 +13,7 @@ const MAX_DEPTH: usize = 64;
 /// Value and schema of a text that is not empty.
 pub(super) fn parse(text: &str) -> SchemaAndValue {
     let trimmed = text.trim();
-    if trimmed.starts_with(['[', '{', '"']) {
+    if trimmed.starts_with(['[', '{']) {
         let mut parser = Parser { text: trimmed, at: 0 };
         if let Some(parsed) = parser.value(0)
             && parser.at == trimmed.len()
@@ -138,6 +138,11 @@ impl Parser<'_> {
         parsed
     }
 
+    /// A value inside a container; as in Java, a null there makes the whole text a string.
+    fn item(&mut self, depth: usize) -> Option<SchemaAndValue> {
+        self.value(depth).filter(|item| item.schema.is_some())
+    }
+
     fn quoted(&mut self) -> Option<SchemaAndValue> {
         let mut text = String::new();
         let mut chars = self.rest().char_indices();
@@ -159,7 +164,7 @@ impl Parser<'_> {
         self.white_space();
         if self.take(']').is_none() {
             loop {
-                items.push(self.value(depth + 1)?);
+                items.push(self.item(depth + 1)?);
                 self.white_space();
                 if self.take(',').is_none() {
                     self.take(']')?;
@@ -168,8 +173,8 @@ impl Parser<'_> {
             }
         }
         let (schema, items) = unify(items);
-        let schema = schema.map(|element| Arc::new(Schema::array(element)));
-        Some(SchemaAndValue { schema, value: Value::Array(items) })
+        let schema = Schema { value_schema: schema, ..Schema::new(SchemaType::Array) };
+        Some(SchemaAndValue { schema: Some(Arc::new(schema)), value: Value::Array(items) })
     }
 
     fn map(&mut self, depth: usize) -> Option<SchemaAndValue> {
@@ -177,10 +182,10 @@ impl Parser<'_> {
         self.white_space();
         if self.take('}').is_none() {
             loop {
-                keys.push(self.value(depth + 1)?);
+                keys.push(self.item(depth + 1)?);
                 self.white_space();
                 self.take(':')?;
-                values.push(self.value(depth + 1)?);
+                values.push(self.item(depth + 1)?);
                 self.white_space();
                 if self.take(',').is_none() {
                     self.take('}')?;
@@ -189,8 +194,9 @@ impl Parser<'_> {
             }
         }
         let ((key_schema, keys), (value_schema, values)) = (unify(keys), unify(values));
-        let schema = key_schema.zip(value_schema).map(|(key, value)| Arc::new(Schema::map(key, value)));
-        Some(SchemaAndValue { schema, value: Value::Map(keys.into_iter().zip(values).collect()) })
+        let schema = Schema { key_schema, value_schema, ..Schema::new(SchemaType::Map) };
+        let entries = keys.into_iter().zip(values).collect();
+        Some(SchemaAndValue { schema: Some(Arc::new(schema)), value: Value::Map(entries) })
     }
 }
 
@@ -208,8 +214,7 @@ fn unify(items: Vec<SchemaAndValue>) -> (Option<Arc<Schema>>, Vec<Value>) {
         };
     }
     let kind = widest.as_deref().and_then(|schema| rank(schema).map(|_| schema.kind));
-    let optional = items.iter().any(|item| item.schema.is_none());
-    let schema = widest.map(|schema| if optional { Arc::new((*schema).clone().optional()) } else { schema });
+    let schema = widest;
     let values = items.into_iter().map(|item| kind.map_or(item.value.clone(), |kind| widened(item.value, kind)));
     (schema, values.collect())
 }

@@ -7,6 +7,8 @@ mod bytes_converter;
 mod calendar;
 mod decimal;
 mod error;
+#[cfg(test)]
+mod golden_tests;
 mod infer;
 mod java_text;
 mod json;

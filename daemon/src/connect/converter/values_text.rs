@@ -10,7 +10,7 @@ pub(super) fn print(value: &Value, schema: Option<&Schema>, embedded: bool, out:
     let name = schema.and_then(|schema| schema.name.as_deref());
     match (value, name) {
         (Value::Bytes(bytes), Some(logical::DECIMAL)) => {
-            out.push_str(&decimal::plain_text(bytes, schema.and_then(java_text::scale).unwrap_or(0)));
+            out.push_str(&decimal::decimal_text(bytes, schema.and_then(java_text::scale).unwrap_or(0)));
         }
         (Value::Int32(days), Some(logical::DATE)) => out.push_str(&calendar::date_text(i64::from(*days))),
         (Value::Int32(millis), Some(logical::TIME)) => out.push_str(&calendar::time_text(i64::from(*millis))),

@@ -138,7 +138,7 @@ impl Style {
                 out.extend_from_slice(STANDARD.encode(unscaled).as_bytes());
                 out.push(b'"');
             }
-            DecimalFormat::Numeric => out.extend_from_slice(decimal::plain_text(unscaled, scale).as_bytes()),
+            DecimalFormat::Numeric => out.extend_from_slice(decimal::decimal_text(unscaled, scale).as_bytes()),
         }
         Ok(())
     }
@@ -201,12 +201,20 @@ pub(super) fn text(value: &str, out: &mut Vec<u8>) {
     let bytes = value.as_bytes();
     let mut start = 0;
     for (index, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
+        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' && *byte < 0xf0 {
             continue;
         }
         out.extend_from_slice(bytes.get(start..index).unwrap_or_default());
         start = index + 1;
         match byte {
+            // A character beyond the first plane: the Java writer makes two escapes of it.
+            0xf0.. => {
+                let Some(c) = value.get(index..).and_then(|rest| rest.chars().next()) else { continue };
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04X}");
+                }
+                start = index + 4;
+            }
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             0x08 => out.extend_from_slice(b"\\b"),
