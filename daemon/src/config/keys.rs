@@ -131,6 +131,12 @@ const WORKER: &[Row] = &[
         "64",
         "Threads lost in hanging plugin calls before new tasks are refused.",
     ),
+    (
+        "task.call.timeout.ms",
+        Kind::Integer(1, i64::MAX),
+        "300000",
+        "Longest single call into a task before the task is failed and its thread left behind.",
+    ),
     ("topic.creation.enable", Kind::Boolean, "true", "Whether source connectors may set how their topics are made."),
     ("topic.tracking.enable", Kind::Boolean, "true", "Whether the topics that connectors use are recorded."),
     ("topic.tracking.allow.reset", Kind::Boolean, "true", "Whether that record may be reset."),

@@ -45,6 +45,14 @@ impl Settings {
         self.values.insert((table, name), setting);
     }
 
+    /// These settings with one value more, as if a flag had given it unchecked. For tests and for nodes started inside
+    /// another process.
+    pub fn with(mut self, table: Table, name: &str, value: &str) -> Self {
+        let setting = Setting { value: value.to_owned(), source: Source::Flag("code".to_owned()) };
+        self.set(table, name.to_owned(), setting);
+        self
+    }
+
     /// All values by table and name.
     pub fn iter(&self) -> impl Iterator<Item = (Table, &str, &Setting)> {
         self.values.iter().map(|((table, name), setting)| (*table, name.as_str(), setting))

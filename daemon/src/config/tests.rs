@@ -28,7 +28,8 @@ fn flags_win_over_environment_over_file_over_defaults() {
     let file = "[broker]\nlog.segment.bytes = 1";
     let environment = [("LEVADA_BROKER_LOG_SEGMENT_BYTES", "2")];
     let flags = [("log.segment.bytes", "3")];
-    let cases: [(&str, &[(&str, &str)], &[(&str, &str)], i64, &str); 4] = [
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&str, Pairs, Pairs, i64, &str); 4] = [
         ("", &[], &[], 3000, "default"),
         (file, &[], &[], 1, "levada.toml"),
         (file, &environment, &[], 2, "LEVADA_BROKER_LOG_SEGMENT_BYTES"),

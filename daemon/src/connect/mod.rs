@@ -6,6 +6,7 @@ pub mod bus;
 pub mod converter;
 pub mod health;
 pub mod herder;
+pub mod metrics;
 pub mod plugin;
 pub mod sink_task;
 pub mod source_task;

@@ -17,7 +17,7 @@ mod tests;
 mod worker;
 
 pub use router::router;
-pub use server::{RestServer, ServerOptions};
+pub use server::{RestServer, ServerOptions, ServerStop};
 
 use crate::{
     connect::{herder::HerderHandle, validate::Converters},

@@ -1,6 +1,8 @@
 //! The process's memory, processor time and open files.
 
-use super::text::{MetricKind, MetricsText};
+use super::text::MetricsText;
+use levada_env::{Disk, OpenOptions, RealDisk};
+use std::path::Path;
 
 /// What the system says of this process; what it does not say is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,24 +29,38 @@ impl ProcessStats {
         })
     }
 
+    /// What the system says now.
+    pub fn now() -> Self {
+        Self::read().unwrap_or_default()
+    }
+
+    fn read() -> Option<Self> {
+        let file = RealDisk::new().open(Path::new("/proc/self/stat"), OpenOptions::READ).ok()?;
+        // The kernel makes the text while it is read; its length is told as 0 before.
+        let mut bytes = [0; 1024];
+        let length = file.read_at(&mut bytes, 0).ok()?;
+        let text = std::str::from_utf8(bytes.get(..length)?).ok()?;
+        Self::parse(text, rustix::param::page_size() as u64, rustix::param::clock_ticks_per_second())
+    }
+
     /// Writes them under Prometheus' usual names.
     pub fn write(&self, page: &mut MetricsText) {
-        let mut gauge = |name, help, value: u64| page.sample(name, MetricKind::Gauge, help, &[], value);
-        gauge("process_resident_memory_bytes", "Resident memory in bytes.", self.resident_bytes);
-        gauge("process_threads", "Threads of the process.", self.threads);
-        page.sample(
-            "process_cpu_seconds_total",
-            MetricKind::Counter,
-            "Processor seconds used, user and system.",
-            &[],
-            self.cpu_seconds,
-        );
+        page.gauge("process_resident_memory_bytes", "Resident memory in bytes.", &[], self.resident_bytes);
+        page.gauge("process_threads", "Threads of the process.", &[], self.threads);
+        let help = "Processor seconds used, user and system.";
+        page.counter("process_cpu_seconds_total", help, &[], self.cpu_seconds);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_process_uses_memory() {
+        let stats = ProcessStats::now();
+        assert!(stats.resident_bytes > 100_000 && stats.threads > 0, "{stats:?}");
+    }
 
     #[test]
     fn proc_stat_is_read_behind_any_command_name() {

@@ -135,7 +135,7 @@ impl Actor {
                 let _ = reply.send(self.set_target(&name, target).await);
             }
             Command::Stop { name, reply } => self.stop(name, reply).await,
-            Command::RestartConnector { name, reply } => self.restart_connector(name, reply).await,
+            Command::RestartConnector { name, reply } => self.restart_connector(name, reply),
             Command::Restart { name, request, reply } => {
                 let _ = reply.send(self.restart(&name, request).await);
             }

@@ -64,7 +64,7 @@ fn backoff(initial: Duration, max: Duration, failures: u32) -> Duration {
 }
 
 impl Actor {
-    pub(super) async fn restart_connector(&mut self, name: String, reply: Reply<()>) {
+    pub(super) fn restart_connector(&mut self, name: String, reply: Reply<()>) {
         if !self.view.contains(&name) {
             let _ = reply.send(Err(HerderError::NotFound(format!("Unknown connector: {name}"))));
             return;

@@ -68,10 +68,10 @@ pub(super) fn next_step(wanted: Option<&ConnectorEntry>, slot: &Slot) -> Step {
     let target = wanted.map_or(TargetState::Stopped, |entry| entry.target);
     let config = wanted.and_then(|entry| entry.config.as_ref());
     let runs = target == TargetState::Started;
-    if let Some(instance) = &slot.instance {
-        if !runs || slot.restart || Some(&instance.config) != config {
-            return Step::StopInstance;
-        }
+    if let Some(instance) = &slot.instance
+        && (!runs || slot.restart || Some(&instance.config) != config)
+    {
+        return Step::StopInstance;
     }
     let tasks: &[Config] = match wanted {
         Some(entry) if target != TargetState::Stopped => &entry.tasks,

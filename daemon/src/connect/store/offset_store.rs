@@ -4,7 +4,7 @@
 //! were written with, since compaction compares bytes.
 
 use super::{record, topic::InternalTopic};
-use crate::connect::bus::{self, BusError, OwnerToken, WriteRecord};
+use crate::connect::bus::{self, OwnerToken, WriteRecord};
 use bytes::Bytes;
 use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
 use parking_lot::Mutex;
@@ -75,11 +75,8 @@ impl OffsetStore {
         self.load().await?;
         let turn = self.turn(connector);
         let _turn = turn.lock().await;
-        if owner.is_some_and(OwnerToken::is_revoked) {
-            return Err(BusError::Revoked);
-        }
         let records = self.records(connector, offsets);
-        self.topic.write(records.clone()).await?;
+        self.topic.write_as(records.clone(), owner).await?;
         let mut state = self.state.lock();
         for record in records {
             state.apply(&record.key, record.value.as_deref());

@@ -1,6 +1,6 @@
 //! One internal topic: made on first use with the configs it needs, written with all acknowledgements, read whole.
 
-use crate::connect::bus::{self, Bus, BusError, NewTopic, TopicReader, TopicRecord, WriteRecord};
+use crate::connect::bus::{self, Bus, BusError, NewTopic, OwnerToken, TopicReader, TopicRecord, WriteRecord};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -86,8 +86,13 @@ impl InternalTopic {
 
     /// Appends records; done when all are acknowledged.
     pub async fn write(&self, records: Vec<WriteRecord>) -> bus::Result<()> {
+        self.write_as(records, None).await
+    }
+
+    /// As [`InternalTopic::write`]; with an owner that is revoked nothing is written (invariant 8).
+    pub async fn write_as(&self, records: Vec<WriteRecord>, owner: Option<&OwnerToken>) -> bus::Result<()> {
         self.ensure().await?;
-        self.bus.write(&self.spec.name, records).await
+        self.bus.write_as(&self.spec.name, records, owner).await
     }
 
     /// A reader from the start; `None` while there is no topic.

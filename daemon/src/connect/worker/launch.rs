@@ -63,8 +63,8 @@ impl ConnectWorker {
             id: launch.id.clone(),
             config: launch.config.clone(),
             options,
-            key_converter: self.converter(launch, "key.converter", &self.options.key_converter)?,
-            value_converter: self.converter(launch, "value.converter", &self.options.value_converter)?,
+            key_converter: Self::converter(launch, "key.converter", &self.options.key_converter)?,
+            value_converter: Self::converter(launch, "value.converter", &self.options.value_converter)?,
             header_converter: self.header_converter(launch)?,
             transforms: Vec::new(),
             offsets: Arc::new(Offsets(Arc::clone(&self.offsets))),
@@ -82,20 +82,15 @@ impl ConnectWorker {
             id: launch.id.clone(),
             config: launch.config.clone(),
             options,
-            key_converter: self.converter(launch, "key.converter", &self.options.key_converter)?,
-            value_converter: self.converter(launch, "value.converter", &self.options.value_converter)?,
+            key_converter: Self::converter(launch, "key.converter", &self.options.key_converter)?,
+            value_converter: Self::converter(launch, "value.converter", &self.options.value_converter)?,
             header_converter: self.header_converter(launch)?,
             transforms: Vec::new(),
         };
         spec.spawn(self.runtime.clone(), task, launch.target).map_err(start_failure)
     }
 
-    fn converter(
-        &self,
-        launch: &TaskLaunch,
-        key: &str,
-        default: &ConverterDefaults,
-    ) -> Result<Arc<dyn Converter>, Failure> {
+    fn converter(launch: &TaskLaunch, key: &str, default: &ConverterDefaults) -> Result<Arc<dyn Converter>, Failure> {
         let (class, config) = converter_of(&launch.connector, key, default);
         converter::create(&class, key == "key.converter", &config).map_err(|error| config_failure(error.to_string()))
     }

@@ -5,11 +5,11 @@
 
 mod calls;
 mod connector;
-// mod launch;
+mod launch;
 mod options;
 
 pub use calls::PluginCalls;
-// pub use launch::ConnectWorker;
+pub use launch::ConnectWorker;
 pub use options::{ConverterDefaults, RestartPolicy, WorkerOptions};
 
 use super::{

@@ -1,0 +1,60 @@
+//! The command line. stdout is data, stderr is talk; exit codes: 0 fine, 1 a failure while running, 2 a wrong
+//! configuration or command line, 3 the environment (address taken, directory not writable).
+
+mod args;
+mod config;
+mod serve;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::{ffi::OsString, process::ExitCode};
+
+/// Why a command failed: one line for each cause, and the exit code.
+#[derive(Debug)]
+pub struct CliError {
+    code: u8,
+    message: String,
+}
+
+impl CliError {
+    /// A failure while running.
+    pub fn runtime(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
+
+    /// A wrong configuration.
+    pub fn config(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
+    /// Something outside of the process.
+    pub fn environment(message: impl Into<String>) -> Self {
+        Self { code: 3, message: message.into() }
+    }
+}
+
+/// Runs the command line and gives the process's exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, the rest are mistakes; clap knows where each is printed.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let outcome = match cli.command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in error.message.lines() {
+                eprintln!("levada: {line}");
+            }
+            ExitCode::from(error.code)
+        }
+    }
+}

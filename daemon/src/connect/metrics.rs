@@ -1,0 +1,100 @@
+//! The worker's metrics under the names that Connect's JMX exporter gives, so that existing dashboards work.
+
+use super::{health, herder::View, task::TaskMetrics};
+use crate::telemetry::text::{MetricKind, MetricsText};
+
+/// Writes everything about connectors and tasks.
+pub fn write(view: &View, abandoned_threads: usize, page: &mut MetricsText) {
+    let names = view.names();
+    let running = view.running_tasks();
+    worker(names.len(), running.len(), abandoned_threads, page);
+    for name in &names {
+        let Some(status) = view.status(name) else { continue };
+        let state = |page: &mut MetricsText, metric: &str, labels: &[(&str, &str)]| {
+            page.gauge(metric, "1 for the state that it is in.", labels, 1);
+        };
+        let connector = ("connector", name.as_str());
+        let labels = [connector, ("status", status.connector.state.name()), ("type", status.kind)];
+        state(page, "kafka_connect_connector_metrics_status", &labels);
+        for (number, task) in &status.tasks {
+            let number = number.to_string();
+            let labels = [connector, ("task", number.as_str()), ("status", task.state.name())];
+            state(page, "kafka_connect_connector_task_metrics_status", &labels);
+        }
+        let tasks: Vec<_> = running
+            .iter()
+            .filter(|(id, _)| *id.connector == **name)
+            .map(|(id, task)| (id.task, task.health()))
+            .collect();
+        let health = health::derive(&status, &tasks);
+        page.gauge(
+            "levada_connector_health",
+            "1 for the health that is derived from states and progress.",
+            &[connector, ("health", health.state.name())],
+            1,
+        );
+    }
+    for (id, task) in running {
+        let Some(metrics) = task.metrics() else { continue };
+        let kind = view.describe(&id.connector).map_or("unknown", |info| info.kind);
+        task_counters(kind, &id.connector, &id.task.to_string(), &metrics, page);
+    }
+}
+
+fn worker(connectors: usize, tasks: usize, abandoned: usize, page: &mut MetricsText) {
+    page.gauge("kafka_connect_worker_metrics_connector_count", "Connectors of this worker.", &[], connectors);
+    page.gauge("kafka_connect_worker_metrics_task_count", "Tasks that run on this worker.", &[], tasks);
+    let help = "Threads left behind in connector calls that never returned.";
+    page.gauge("levada_connect_abandoned_threads", help, &[], abandoned);
+}
+
+fn task_counters(kind: &str, connector: &str, task: &str, metrics: &TaskMetrics, page: &mut MetricsText) {
+    let labels = [("connector", connector), ("task", task)];
+    for (name, value) in metrics.counters() {
+        let Some(metric) = metric_name(kind, name) else { continue };
+        let counts = name.ends_with("-total") || name.starts_with("total-");
+        let sort = if counts { MetricKind::Counter } else { MetricKind::Gauge };
+        page.sample(&metric, sort, &format!("Connect's {name}."), &labels, value);
+    }
+    let last = metrics.last_error_timestamp.load(std::sync::atomic::Ordering::Relaxed);
+    let help = "Connect's last-error-timestamp.";
+    page.gauge("kafka_connect_task_error_metrics_last_error_timestamp", help, &labels, last);
+    for (topic, records) in metrics.topics() {
+        let labels = [("connector", connector), ("task", task), ("topic", topic.as_str())];
+        page.counter("levada_connect_task_topic_records_total", "Records moved, by topic.", &labels, records);
+    }
+}
+
+/// The exporter's name of a counter; `None` for one that a task of that kind does not have.
+fn metric_name(kind: &str, counter: &str) -> Option<String> {
+    let of_kind = |counter: &str| format!("kafka_connect_{kind}_task_metrics_{}", counter.replace('-', "_"));
+    let error = counter.starts_with("total-");
+    if error {
+        return Some(format!("kafka_connect_task_error_metrics_{}", counter.replace('-', "_")));
+    }
+    let other = if kind == "source" { ["sink-", "put-", "partition-"] } else { ["source-", "poll-", "poll-"] };
+    (!other.iter().any(|prefix| counter.starts_with(prefix))).then(|| of_kind(counter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_have_the_exporters_names() {
+        let metrics = TaskMetrics::default();
+        let mut page = MetricsText::default();
+        task_counters("source", "c", "0", &metrics, &mut page);
+        let page = page.finish();
+        for line in [
+            "kafka_connect_source_task_metrics_source_record_poll_total{connector=\"c\",task=\"0\"} 0",
+            "kafka_connect_source_task_metrics_source_record_write_total{connector=\"c\",task=\"0\"} 0",
+            "kafka_connect_task_error_metrics_total_record_failures{connector=\"c\",task=\"0\"} 0",
+            "# TYPE kafka_connect_source_task_metrics_source_record_poll_total counter",
+            "# TYPE kafka_connect_source_task_metrics_source_record_active_count gauge",
+        ] {
+            assert!(page.contains(line), "{line} is not in\n{page}");
+        }
+        assert!(!page.contains("sink"), "{page}");
+    }
+}
