@@ -4,7 +4,7 @@ import os
 import time
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
 TIMEOUT = 30
 
@@ -45,18 +45,31 @@ def members(bootstrap, group):
 
 def read_all(bootstrap, topic):
     """Every record of the topic as confluent-kafka messages, partition by partition, in offset order."""
+    admin = client(bootstrap)
+    partitions = [TopicPartition(topic, p) for p in admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions]
+    first = {tp.partition: f.result(TIMEOUT).offset for tp, f in admin.list_offsets({p: OffsetSpec.earliest() for p in partitions}).items()}
+    end = end_offsets(bootstrap, topic)
+    wanted = {p: end[p] for p in end if end[p] > first[p]}
+    if not wanted:
+        return []
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False, "log_level": 0})
-    found = []
-    for partition in sorted(consumer.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions):
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT)
-        consumer.assign([TopicPartition(topic, partition, low)])
-        want = high - low
-        while want > 0:
-            batch = consumer.consume(min(want, 1000), timeout=TIMEOUT)
-            assert batch, f"{topic}-{partition}: {want} records before the end no more came in {TIMEOUT} s"
-            for message in batch:
-                assert message.error() is None, message.error()
-            found += batch
-            want = high - batch[-1].offset() - 1
+    consumer.assign([TopicPartition(topic, p, first[p]) for p in wanted])
+    found, last = [], time.monotonic()
+    while wanted:
+        batch = consumer.consume(1000, timeout=0.1)
+        if batch:
+            last = time.monotonic()
+        assert time.monotonic() - last < TIMEOUT, f"{topic}: no more records in {TIMEOUT} s, short of {wanted}"
+        for message in batch:
+            assert message.error() is None, message.error()
+            found.append(message)
+            if message.offset() + 1 >= wanted.get(message.partition(), -1):
+                wanted.pop(message.partition(), None)
     consumer.close()
-    return found
+    return sorted((m for m in found if m.offset() < end[m.partition()]), key=lambda m: (m.partition(), m.offset()))
+
+
+def topic_config(bootstrap, topic):
+    """{key: value} of a topic, defaults included."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    return {key: entry.value for key, entry in client(bootstrap).describe_configs([resource])[resource].result(TIMEOUT).items()}
