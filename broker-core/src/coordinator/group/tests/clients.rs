@@ -20,9 +20,33 @@ const PARTITIONS: i32 = 6;
 struct Broker {
     coordinator: Mutex<GroupCoordinator>,
     topic_id: Uuid,
+    /// Some of the commits, to arrive a second time when their generation is over.
+    delayed: Mutex<Vec<OffsetCommitRequest>>,
 }
 
 impl Broker {
+    fn remember(&self, request: &OffsetCommitRequest) {
+        let mut delayed = self.delayed.lock();
+        if delayed.len() < 3 {
+            delayed.push(request.clone());
+        }
+    }
+
+    /// A network may deliver a request late. Once the group has moved on, nothing of it may be taken.
+    async fn deliver_delayed(&self) {
+        let groups = self.coordinator.lock().clone();
+        let Some(now) = groups.inner.look("g", |entry, _now| entry.group.generation()) else { return };
+        let late = std::mem::take(&mut *self.delayed.lock());
+        for request in late {
+            if request.generation_id_or_member_epoch == now {
+                self.delayed.lock().push(request);
+                continue;
+            }
+            let answer = groups.offset_commit(&caller(10), request).await;
+            assert!(answer.topics.iter().flat_map(|topic| &topic.partitions).all(|p| p.error_code != 0), "{answer:?}");
+        }
+    }
+
     async fn answer(&self, request: RequestKind) -> ResponseKind {
         let groups = self.coordinator.lock().clone();
         match request {
@@ -40,7 +64,10 @@ impl Broker {
             RequestKind::SyncGroup(request) => groups.sync_group(&caller(5), request).await.into(),
             RequestKind::Heartbeat(request) => groups.heartbeat(&caller(4), &request).into(),
             RequestKind::LeaveGroup(request) => groups.leave_group(&caller(5), request).await.into(),
-            RequestKind::OffsetCommit(request) => groups.offset_commit(&caller(10), request).await.into(),
+            RequestKind::OffsetCommit(request) => {
+                self.remember(&request);
+                groups.offset_commit(&caller(10), request).await.into()
+            }
             RequestKind::OffsetFetch(request) => groups.offset_fetch(&caller(10), request).await.into(),
             other => panic!("unexpected {}", other.api_key()),
         }
@@ -162,8 +189,11 @@ impl Member {
 async fn run(seed: u64) {
     let mut f = Fixture::new();
     f.env = SimEnv::new(seed);
-    let broker =
-        Arc::new(Broker { coordinator: Mutex::new(f.coordinator.clone()), topic_id: f.topics.id_of("t").unwrap() });
+    let broker = Arc::new(Broker {
+        coordinator: Mutex::new(f.coordinator.clone()),
+        topic_id: f.topics.id_of("t").unwrap(),
+        delayed: Mutex::default(),
+    });
     let ledger = Ledger::default();
     let mut members = Vec::new();
     for _ in 0..25 {
@@ -187,6 +217,7 @@ async fn run(seed: u64) {
             _ => {}
         }
         sleep(Duration::from_millis(f.env.rng.below(8000))).await;
+        broker.deliver_delayed().await;
         for (_, member) in &members {
             assert!(!member.is_finished(), "a member died");
         }
@@ -196,8 +227,9 @@ async fn run(seed: u64) {
         stop.send_replace(true);
         member.await.unwrap();
     }
-    for (partition, acknowledged) in &ledger.lock().clone() {
-        assert!(f.fetch("g", "t", *partition).await >= *acknowledged);
+    let acknowledged = ledger.lock().clone();
+    for (partition, offset) in acknowledged {
+        assert!(f.fetch("g", "t", partition).await >= offset);
     }
 }
 
