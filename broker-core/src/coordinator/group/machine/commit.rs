@@ -1,6 +1,6 @@
 //! Who may commit and delete offsets, and when offsets may expire. The offsets themselves are kept beside the group, not in it.
 
-use super::types::{CommitRequest, Now};
+use super::step::{CommitRequest, Now};
 use super::{CONSUMER_PROTOCOL_TYPE, Group, GroupError, GroupState};
 
 /// From when on the retention of a group's offsets runs.

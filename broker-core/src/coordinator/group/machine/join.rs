@@ -1,8 +1,8 @@
 //! JoinGroup: who may enter, under which id, and whether the group must rebalance for it.
 
 use super::member::{Member, ParkedJoin, protocol_bytes};
+use super::step::{JoinAnswer, JoinGranted, JoinRequest, JoinedMember, Now, Output, Ticket};
 use super::subscription::{CONSUMER_PROTOCOL_TYPE, subscribed_topics};
-use super::types::{JoinAnswer, JoinGranted, JoinRequest, JoinedMember, Now, Output, Ticket};
 use super::{Group, GroupError, GroupState, JoinPhase, PendingMember, Purpose};
 
 impl Group {

@@ -1,6 +1,6 @@
 //! LeaveGroup: members go by themselves, or an administrator removes static ones.
 
-use super::types::{LeaveMember, LeaveResults, Now, Output};
+use super::step::{LeaveMember, LeaveResults, Now, Output};
 use super::{Group, GroupError, GroupState};
 
 impl Group {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use levada_env::time::{Duration, Instant};
 
-use super::types::{JoinRequest, MemberSnapshot, Protocol, Ticket};
+use super::step::{JoinRequest, MemberSnapshot, Protocol, Ticket};
 
 /// A member. Its id is the key it is stored under.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use levada_env::time::Duration;
 
 use super::member::{Member, ParkedJoin};
-use super::types::Protocol;
+use super::step::Protocol;
 
 /// Members by id.
 #[derive(Debug, Clone, Default)]

@@ -19,11 +19,11 @@ mod members;
 mod rebalance;
 mod session;
 mod snapshot;
+mod step;
 mod subscription;
 mod sync;
 #[cfg(test)]
 mod tests;
-mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,10 +33,10 @@ use levada_env::time::{Duration, Instant};
 pub use commit::RetentionStart;
 pub use member::Member;
 pub use members::Members;
+pub use step::*;
 pub use subscription::CONSUMER_PROTOCOL_TYPE;
 #[cfg(test)]
 pub use subscription::subscription as test_subscription;
-pub use types::*;
 
 /// Records of one group on their way to the log. When it doesn't keep up, members are told to come again (invariant 9).
 const MAX_PERSISTING: usize = 16;

@@ -2,8 +2,8 @@
 
 use levada_env::time::Duration;
 
+use super::step::{JoinAnswer, Now};
 use super::subscription::{CONSUMER_PROTOCOL_TYPE, subscribed_topics};
-use super::types::{JoinAnswer, Now};
 use super::{Group, GroupError, GroupState, JoinPhase, Output, Purpose};
 
 /// A client may ask for a rebalance timeout of 0. When nobody joined, waiting again must not become a busy loop.

@@ -2,7 +2,7 @@
 
 use levada_env::time::Instant;
 
-use super::types::{JoinAnswer, Now, Output};
+use super::step::{JoinAnswer, Now, Output};
 use super::{Group, GroupError, GroupState, JoinPhase};
 
 impl Group {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::member::Member;
-use super::types::{GroupOptions, GroupSnapshot, Now, Output};
+use super::step::{GroupOptions, GroupSnapshot, Now, Output};
 use super::{Group, GroupState};
 
 impl Group {

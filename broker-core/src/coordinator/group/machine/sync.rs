@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::types::{Now, Output, PersistToken, SyncGranted, SyncRequest, Ticket};
+use super::step::{Now, Output, PersistToken, SyncGranted, SyncRequest, Ticket};
 use super::{Group, GroupError, GroupState, Purpose};
 
 impl Group {
