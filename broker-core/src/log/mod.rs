@@ -44,3 +44,45 @@
 //!   log end offset, tail cache, observer, answers.
 //! - Nothing is acknowledged from memory alone: `durable_end_offset` moves only after the sync of every file and directory entry below it
 //!   (invariant 1). A failed sync takes the log directory offline and is never retried.
+
+mod append;
+mod background;
+mod buf_pool;
+mod checkpoint;
+mod cleaner;
+mod config;
+mod error;
+mod leader_epochs;
+mod loader;
+mod log_dir;
+mod manager;
+mod offset_index;
+mod partition_log;
+mod producer_snapshot;
+mod producer_state;
+mod read;
+mod retention;
+mod segment;
+mod sync;
+mod tail_cache;
+#[cfg(test)]
+mod tests;
+mod time_index;
+mod timestamps;
+mod truncate;
+mod validate;
+
+pub use append::{AppendInfo, AppendRequest};
+pub use buf_pool::{BufPool, PooledBuf};
+pub use checkpoint::{decode_uuid, encode_uuid};
+pub use config::LogConfig;
+pub use error::{LogError, OpenError};
+pub use leader_epochs::{EpochEndOffset, EpochEntry};
+use levada_env::OpenOptions;
+pub use log_dir::LogDir;
+pub use manager::{LogManager, LogManagerOptions};
+pub use partition_log::{LogObserver, PartitionLog, TopicPartition};
+pub use read::{FileRange, LogRead, ReadData, ReadLimits};
+pub use tail_cache::TailCache;
+pub use timestamps::TimestampOffset;
+pub use validate::{AppendOrigin, ValidatedBatches, ValidationError, ValidationRules, validate_batches};

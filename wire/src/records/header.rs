@@ -259,3 +259,8 @@ pub fn rewrite_log_append_time(batch: &mut [u8], now_ms: i64) -> Result<(), Reco
     put(batch, CRC_OFFSET, crc.to_be_bytes());
     Ok(())
 }
+
+/// CRC-32C of `bytes`, the checksum Kafka uses in batches and snapshot files.
+pub fn crc32c_of(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+}

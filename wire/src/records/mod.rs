@@ -31,7 +31,7 @@ pub use header::{
     ATTRIBUTES_OFFSET, BASE_OFFSET_OFFSET, BASE_SEQUENCE_OFFSET, BASE_TIMESTAMP_OFFSET, BatchHeader, CRC_OFFSET,
     HEADER_LEN, LAST_OFFSET_DELTA_OFFSET, LEADER_EPOCH_OFFSET, LENGTH_OFFSET, LOG_OVERHEAD, MAGIC_OFFSET,
     MAX_TIMESTAMP_OFFSET, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, PRODUCER_EPOCH_OFFSET,
-    PRODUCER_ID_OFFSET, RECORDS_COUNT_OFFSET, TimestampType, crc_of, patch_base_offset, patch_leader_epoch,
+    PRODUCER_ID_OFFSET, RECORDS_COUNT_OFFSET, TimestampType, crc_of, crc32c_of, patch_base_offset, patch_leader_epoch,
     rewrite_log_append_time,
 };
 pub use record::{HeaderIter, Record, RecordHeader, RecordIter, RecordRef, RecordRefIter};

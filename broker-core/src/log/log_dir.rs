@@ -1,0 +1,159 @@
+//! A log directory: its lock, its identity, its health, its free space.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use levada_env::disk::{DiskLock, FileKind};
+use levada_env::{Env, Instant, time::Duration};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::LogError;
+use super::retention::Trash;
+
+/// Free space is asked for again after this many bytes were appended, however much there was.
+const RECHECK_BYTES: i64 = 64 << 20;
+/// How often a full disk is asked again.
+const RECHECK_FULL: Duration = Duration::from_millis(200);
+
+/// See the module. One per directory, shared by its partitions.
+#[derive(Debug)]
+pub struct LogDir {
+    /// Where it is.
+    path: Arc<PathBuf>,
+    /// Number among the node's log directories; its append thread.
+    pub(super) lane: u16,
+    env: Env,
+    /// Kept back for internal topics and the metadata log.
+    reserve: u64,
+    /// Cached free bytes minus what was appended since; may go negative.
+    available: AtomicI64,
+    /// When free space was last asked for, and whether there was too little.
+    checked: Mutex<Option<(Instant, bool)>>,
+    offline: RwLock<Option<Arc<str>>>,
+    offline_tx: watch::Sender<bool>,
+    refused: AtomicU64,
+    trash: Mutex<Trash>,
+    lock: Mutex<Option<Box<dyn DiskLock>>>,
+}
+
+impl LogDir {
+    pub(super) fn new(env: Env, path: PathBuf, lane: u16, reserve: u64, lock: Option<Box<dyn DiskLock>>) -> Self {
+        Self {
+            path: Arc::new(path),
+            lane,
+            env,
+            reserve,
+            available: AtomicI64::new(0),
+            checked: Mutex::new(None),
+            offline: RwLock::new(None),
+            offline_tx: watch::Sender::new(false),
+            refused: AtomicU64::new(0),
+            trash: Mutex::default(),
+            lock: Mutex::new(lock),
+        }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Arc<PathBuf> {
+        &self.path
+    }
+
+    /// Why it is out of service, if it is.
+    pub fn offline_cause(&self) -> Option<Arc<str>> {
+        self.offline.read().clone()
+    }
+
+    /// Becomes true when the directory goes out of service.
+    pub fn watch_offline(&self) -> watch::Receiver<bool> {
+        self.offline_tx.subscribe()
+    }
+
+    pub(super) fn check_online(&self) -> Result<(), LogError> {
+        match self.offline_cause() {
+            Some(cause) => Err(LogError::LogDirOffline { cause }),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the directory out of service: an fsync that failed may have lost what it covered, and asking again would hide it. Only a
+    /// restart, which verifies what is on disk, brings it back.
+    pub(super) fn fail(&self, operation: &str, error: &io::Error) -> LogError {
+        let mut offline = self.offline.write();
+        if let Some(cause) = offline.as_ref() {
+            return LogError::LogDirOffline { cause: Arc::clone(cause) };
+        }
+        let cause: Arc<str> = format!("{operation} failed in {}: {error}", self.path.display()).into();
+        *offline = Some(Arc::clone(&cause));
+        drop(offline);
+        tracing::error!(log_dir = %self.path.display(), %cause, "log directory is offline until restart");
+        self.offline_tx.send_replace(true);
+        LogError::LogDirOffline { cause }
+    }
+
+    /// Whether `bytes` more may be written. Ordinary topics leave the reserve alone.
+    pub(super) fn admit(&self, bytes: usize, internal: bool) -> Result<(), LogError> {
+        let floor = if internal { 0 } else { self.reserve as i64 };
+        let left = self.available.fetch_sub(bytes as i64, Ordering::Relaxed) - bytes as i64;
+        if left >= floor {
+            return Ok(());
+        }
+        // The allowance is used up, or was never asked for. A disk found full is not asked at each append.
+        let mut checked = self.checked.lock();
+        let now = self.env.clock.now();
+        let found_full_lately = checked.is_some_and(|(at, full)| full && now.duration_since(at) < RECHECK_FULL);
+        if !found_full_lately && let Ok(free) = self.env.disk.available_space(&self.path) {
+            let free = i64::try_from(free).unwrap_or(i64::MAX);
+            // Only a part of plenty is handed out before asking again, since others write to the disk too.
+            let allowance = free.min(self.reserve as i64 + RECHECK_BYTES + bytes as i64);
+            self.available.store(allowance - bytes as i64, Ordering::Relaxed);
+            let fits = allowance - bytes as i64 >= floor;
+            *checked = Some((now, !fits));
+            if fits {
+                return Ok(());
+            }
+        }
+        self.available.fetch_add(bytes as i64, Ordering::Relaxed);
+        Err(self.storage_full())
+    }
+
+    pub(super) fn storage_full(&self) -> LogError {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        LogError::StorageFull { dir: Arc::clone(&self.path) }
+    }
+
+    /// Appends refused for lack of space so far.
+    pub fn refused_appends(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Lets another process, or a new manager in this one, have the directory. Nothing may be written afterwards.
+    pub(super) fn release(&self) {
+        *self.lock.lock() = None;
+    }
+
+    /// Has files or directories removed once it is `at`.
+    pub(super) fn remove_later(&self, paths: Vec<PathBuf>, at: Instant) {
+        let mut trash = self.trash.lock();
+        for path in paths {
+            trash.add(path, at);
+        }
+    }
+
+    /// Removes what is due. What cannot be removed is left to the next start.
+    pub(super) fn empty_trash(&self) {
+        let due = self.trash.lock().due(self.env.clock.now());
+        for path in due {
+            let removed = match self.env.disk.metadata(&path) {
+                Ok(found) if found.kind == FileKind::Dir => self.env.disk.remove_dir_all(&path),
+                Ok(_) => self.env.disk.remove_file(&path),
+                Err(_) => continue,
+            };
+            if let Err(error) = removed {
+                tracing::warn!(path = %path.display(), %error, "cannot remove a deleted file");
+            }
+        }
+    }
+}
