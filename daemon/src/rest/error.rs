@@ -1,6 +1,9 @@
 //! Errors of the REST interface: the one place where a refusal becomes a status code.
 
-use crate::{connect::herder::HerderError, telemetry::LevelError};
+use crate::{
+    connect::{bus::BusError, herder::HerderError},
+    telemetry::LevelError,
+};
 use axum::{
     body::Body,
     http::{StatusCode, header},
@@ -65,7 +68,8 @@ impl From<HerderError> for RestError {
         let status = match &error {
             HerderError::NotFound(_) => StatusCode::NOT_FOUND,
             HerderError::AlreadyExists(_) | HerderError::Conflict | HerderError::NotReady => StatusCode::CONFLICT,
-            HerderError::BadRequest(_) => StatusCode::BAD_REQUEST,
+            // What is too large for the log was too large as a request.
+            HerderError::BadRequest(_) | HerderError::Log(BusError::RecordTooLarge { .. }) => StatusCode::BAD_REQUEST,
             HerderError::Plugin(_) | HerderError::Log(_) | HerderError::Stopped => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())

@@ -103,7 +103,22 @@ impl Actor {
             }
             self.slots.insert(name, Slot::default());
         }
+        self.drop_stale_statuses();
         Ok(())
+    }
+
+    /// A crash may have left statuses of connectors and tasks that are gone.
+    fn drop_stale_statuses(&self) {
+        let tasks_of = |name: &str| self.view.config.read().connector(name).map(|entry| entry.tasks.len());
+        let stale = |key: &&StatusKey| match key {
+            StatusKey::Task(name, number) => tasks_of(name).is_none_or(|tasks| *number >= tasks),
+            key => tasks_of(key.connector()).is_none(),
+        };
+        let stale: Vec<StatusKey> =
+            self.view.statuses.read(|all| all.iter().map(|(key, _)| key).filter(stale).cloned().collect());
+        for key in stale {
+            self.view.statuses.remove(key);
+        }
     }
 
     /// Refuses what comes before the topics are read. True when the herder shall end.

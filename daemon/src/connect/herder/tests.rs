@@ -124,6 +124,27 @@ async fn a_restarted_worker_resumes_from_the_topics_alone() {
 }
 
 #[tokio::test]
+async fn statuses_that_a_crash_left_behind_are_dropped() {
+    let (bus, handle, _) = start().await;
+    handle.create("c", &config("c", &[]), None).await.unwrap();
+    runs(&handle, "c", 1).await;
+    handle.shutdown().await;
+    let dead: Arc<dyn Bus> = bus.clone();
+    let value = r#"{"state":"RUNNING","trace":null,"worker_id":"w","generation":9,"version":null}"#;
+    let record = |key: &'static str| crate::connect::bus::WriteRecord {
+        partition: None,
+        key: bytes::Bytes::from_static(key.as_bytes()),
+        value: Some(bytes::Bytes::from_static(value.as_bytes())),
+    };
+    let records = vec![record("status-task-c-1"), record("status-connector-gone"), record("status-task-gone-0")];
+    dead.write("connect-status", records).await.unwrap();
+    let (handle, _) = herder_with(&bus, options()).await;
+    runs(&handle, "c", 1).await;
+    assert!(handle.view().status("gone").is_none());
+    assert_eq!(handle.view().status("c").unwrap().connector.generation, 10);
+}
+
+#[tokio::test]
 async fn shutdown_shows_that_nothing_runs_any_more() {
     let (bus, handle, worker) = start().await;
     handle.create("c", &config("c", &[]), None).await.unwrap();
