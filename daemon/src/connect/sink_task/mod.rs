@@ -10,6 +10,8 @@ mod offsets;
 mod options;
 mod record;
 mod runner;
+#[cfg(test)]
+mod tests;
 
 pub use options::SinkTaskOptions;
 

@@ -17,6 +17,8 @@ mod metrics;
 mod retry;
 mod status;
 mod supervisor;
+#[cfg(test)]
+pub(in crate::connect) mod testkit;
 mod wait;
 
 pub use abandoned::AbandonedThreads;
