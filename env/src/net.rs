@@ -19,6 +19,17 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.listen(backlog)
 }
 
+/// The first address of a host name or literal address; empty is all interfaces.
+pub async fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    tokio::net::lookup_host((host, port)).await?.next().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// This machine's name, for listeners on all interfaces.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// Sends `len` bytes of `file` from `offset` without copying them through the process. Fails with `Unsupported` where the file has no
 /// descriptor (simulation) and with `UnexpectedEof` where the file was cut meanwhile: then the peer has part of an answer and the
 /// connection must be closed. Pages that are not in memory block the calling thread: have cold ranges read ahead first.

@@ -417,7 +417,7 @@ pub const BROKER_KEYS: &[KeyDef] = &[
         "offsets.topic.segment.bytes",
         KeyType::Int,
         Some("104857600"),
-        Allowed::Range(1, INT_MAX),
+        Allowed::Range(1_048_576, INT_MAX),
         "Segment size of __consumer_offsets.",
     ),
     fixed(

@@ -10,8 +10,6 @@ mod offsets;
 mod options;
 mod record;
 mod runner;
-#[cfg(test)]
-mod tests;
 
 pub use options::SinkTaskOptions;
 

@@ -9,8 +9,6 @@ mod context;
 mod options;
 mod record;
 mod runner;
-#[cfg(test)]
-mod tests;
 mod topics;
 
 pub use options::{SourceTaskOptions, TopicCreation, TopicCreationRule};

@@ -217,10 +217,9 @@ impl Runner<'_> {
         if acknowledged > self.acknowledged {
             metrics.add(&metrics.source_record_write, acknowledged - self.acknowledged);
             self.acknowledged = acknowledged;
+            self.submitted.acknowledged(acknowledged);
             self.shared.progressed();
         }
-        // Also without news from the log: a checkpoint may have come for records acknowledged before.
-        self.submitted.acknowledged(acknowledged);
         metrics.set(&metrics.source_record_active_count, self.appended.saturating_sub(self.acknowledged));
         self.shared.set_in_flight_bytes(self.producer.bytes_in_flight());
         for failure in failures {
@@ -253,8 +252,7 @@ impl Runner<'_> {
         let deadline = Instant::now() + self.spec.options.times.offset_flush_timeout;
         loop {
             self.take_acks()?;
-            // Nothing in flight with records unacknowledged: the log refused them.
-            if self.is_idle() || self.producer.bytes_in_flight() == 0 || self.shared.owner.is_revoked() {
+            if self.is_idle() || self.shared.owner.is_revoked() {
                 return Ok(());
             }
             let progress = self.producer.progress();

@@ -17,8 +17,6 @@ mod metrics;
 mod retry;
 mod status;
 mod supervisor;
-#[cfg(test)]
-pub(in crate::connect) mod testkit;
 mod wait;
 
 pub use abandoned::AbandonedThreads;

@@ -1,7 +1,6 @@
 //! A log in memory and a worker without threads, for tests of the herder and of REST.
 
 mod bus;
-pub mod task_bus;
 mod worker;
 
 pub use bus::MemoryBus;

@@ -1,0 +1,91 @@
+//! From a request to the handler of its key.
+
+use std::sync::Arc;
+
+use levada_wire::{RequestKind, ResponseKind};
+
+use super::context::RequestContext;
+use super::services::Services;
+use super::{
+    alter_configs, api_versions, create_partitions, create_topics, delete_records, delete_topics, describe_cluster,
+    describe_configs, describe_log_dirs, describe_topic_partitions, fetch, find_coordinator, groups,
+    incremental_alter_configs, init_producer_id, list_config_resources, list_offsets, metadata,
+    offset_for_leader_epoch, produce,
+};
+use crate::quorum::BoxFuture;
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// An answer to be sent.
+    Response(ResponseKind),
+    /// Nothing is sent: a produce request without acknowledgement.
+    Nothing,
+    /// The connection is to be closed.
+    Disconnect,
+}
+
+/// A request whose part that must happen in order has happened.
+pub enum Begun {
+    /// It is done.
+    Ready(Answer),
+    /// The rest; other requests may be begun meanwhile. Dropping it gives up the answer, not the work.
+    Pending(BoxFuture<'static, Answer>),
+}
+
+/// Whether a request may be begun while earlier ones of its connection still wait. Appends are queued in order as they
+/// are begun, and a fetch only reads; everything else sees the effects of all that came before it, as on Kafka, where a
+/// connection has one request at a time.
+pub fn may_overlap(request: &RequestKind) -> bool {
+    matches!(request, RequestKind::Produce(_) | RequestKind::Fetch(_))
+}
+
+/// Do what must happen before the next request of the same connection is looked at. Requests of one connection are
+/// begun one after the other.
+pub async fn begin(services: &Arc<Services>, ctx: &RequestContext, request: RequestKind) -> Begun {
+    services.metrics.count_request(request.api_key());
+    match request {
+        RequestKind::Produce(request) => produce::begin(services, ctx, request).await,
+        RequestKind::Fetch(request) => fetch::begin(services, ctx, request).await,
+        request => Begun::Pending(Box::pin(handle(services.clone(), ctx.clone(), request))),
+    }
+}
+
+/// Begin and finish a request.
+pub async fn dispatch(services: &Arc<Services>, ctx: &RequestContext, request: RequestKind) -> Answer {
+    match begin(services, ctx, request).await {
+        Begun::Ready(answer) => answer,
+        Begun::Pending(rest) => rest.await,
+    }
+}
+
+async fn handle(services: Arc<Services>, ctx: RequestContext, request: RequestKind) -> Answer {
+    let (services, ctx) = (&*services, &ctx);
+    let response: ResponseKind = match request {
+        RequestKind::ApiVersions(r) => api_versions::handle(services, ctx, r).into(),
+        RequestKind::Metadata(r) => metadata::handle(services, ctx, r).await.into(),
+        RequestKind::ListOffsets(r) => list_offsets::handle(services, ctx, r).await.into(),
+        RequestKind::OffsetForLeaderEpoch(r) => offset_for_leader_epoch::handle(services, ctx, r).await.into(),
+        RequestKind::CreateTopics(r) => create_topics::handle(services, ctx, r).await.into(),
+        RequestKind::DeleteTopics(r) => delete_topics::handle(services, ctx, r).await.into(),
+        RequestKind::CreatePartitions(r) => create_partitions::handle(services, ctx, r).await.into(),
+        RequestKind::DeleteRecords(r) => delete_records::handle(services, ctx, r).await.into(),
+        RequestKind::DescribeConfigs(r) => describe_configs::handle(services, ctx, r).into(),
+        RequestKind::AlterConfigs(r) => alter_configs::handle(services, ctx, r).await.into(),
+        RequestKind::IncrementalAlterConfigs(r) => incremental_alter_configs::handle(services, ctx, r).await.into(),
+        RequestKind::ListConfigResources(r) => list_config_resources::handle(services, ctx, &r).into(),
+        RequestKind::DescribeTopicPartitions(r) => describe_topic_partitions::handle(services, ctx, &r).into(),
+        RequestKind::DescribeLogDirs(r) => describe_log_dirs::handle(services, ctx, &r).into(),
+        RequestKind::DescribeCluster(r) => describe_cluster::handle(services, ctx, r).into(),
+        RequestKind::FindCoordinator(r) => find_coordinator::handle(services, ctx, r).into(),
+        RequestKind::InitProducerId(r) => init_producer_id::handle(services, ctx, r).await.into(),
+        other => match groups::handle(services, ctx, other).await {
+            Ok(response) => response,
+            Err(other) => {
+                tracing::warn!(api = %other.api_key(), "request of an API that is not served");
+                return Answer::Disconnect;
+            }
+        },
+    };
+    Answer::Response(response)
+}

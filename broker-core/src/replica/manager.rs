@@ -1,0 +1,256 @@
+//! All partitions of this broker, by topic name and by topic id.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use super::{Partition, ReplicaError};
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::log::{LogConfig, LogManager, TopicPartition};
+use crate::quorum::{ConfigResource, ImageListener, MetadataImage, MetadataQuorum, TopicImage};
+
+/// How a request names a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicRef<'a> {
+    /// By name.
+    Name(&'a str),
+    /// By id.
+    Id(Uuid),
+}
+
+/// A topic's loaded partitions and its effective configuration.
+struct Topic {
+    name: Arc<str>,
+    id: Uuid,
+    config: ArcSwap<TopicConfig>,
+    partitions: RwLock<Vec<Option<Arc<Partition>>>>,
+}
+
+#[derive(Default)]
+struct Tables {
+    by_name: HashMap<Arc<str>, Arc<Topic>>,
+    by_id: HashMap<Uuid, Arc<Topic>>,
+}
+
+/// Finds partitions, and makes their logs on first use: a topic costs one metadata append however many partitions it
+/// has (`__consumer_offsets` has 50).
+pub struct ReplicaManager {
+    logs: Arc<LogManager>,
+    quorum: Arc<dyn MetadataQuorum>,
+    config: Arc<BrokerConfig>,
+    tables: ArcSwap<Tables>,
+    loading: tokio::sync::Mutex<()>,
+    closed: AtomicBool,
+}
+
+impl ReplicaManager {
+    /// A manager of the topics in the quorum's image, told of every later one.
+    pub fn new(logs: Arc<LogManager>, quorum: Arc<dyn MetadataQuorum>, config: Arc<BrokerConfig>) -> Arc<Self> {
+        let manager = Arc::new(Self {
+            logs,
+            quorum: quorum.clone(),
+            config,
+            tables: ArcSwap::default(),
+            loading: tokio::sync::Mutex::default(),
+            closed: false.into(),
+        });
+        let image = quorum.image();
+        manager.tables.store(Arc::new(manager.tables_of(&image, &Tables::default())));
+        quorum.subscribe(Arc::new(Listener(Arc::downgrade(&manager))));
+        manager
+    }
+
+    /// A partition that is loaded; no waiting. `None` if it has to be loaded first ([`Self::partition`]) or does not
+    /// exist.
+    pub fn loaded(&self, topic: TopicRef<'_>, index: i32) -> Option<Arc<Partition>> {
+        let tables = self.tables.load();
+        let topic = match topic {
+            TopicRef::Name(name) => tables.by_name.get(name),
+            TopicRef::Id(id) => tables.by_id.get(&id),
+        }?;
+        let partitions = topic.partitions.read();
+        partitions.get(usize::try_from(index).ok()?)?.clone()
+    }
+
+    /// A partition, its log opened or made if need be.
+    pub async fn partition(&self, topic: TopicRef<'_>, index: i32) -> Result<Arc<Partition>, ReplicaError> {
+        match self.loaded(topic, index) {
+            Some(partition) => Ok(partition),
+            None => self.load(topic, index).await,
+        }
+    }
+
+    /// Whether there is something on disk or in memory for the partition. Coordinators skip partitions never written.
+    pub fn has_log(&self, topic: &TopicImage, index: i32) -> bool {
+        self.loaded(TopicRef::Id(topic.id), index).is_some()
+            || self.logs.get(&TopicPartition::new(topic.name.clone(), index)).is_some()
+    }
+
+    /// Effective configuration of a topic.
+    pub fn topic_config(&self, topic: TopicRef<'_>) -> Option<Arc<TopicConfig>> {
+        let tables = self.tables.load();
+        let topic = match topic {
+            TopicRef::Name(name) => tables.by_name.get(name),
+            TopicRef::Id(id) => tables.by_id.get(&id),
+        }?;
+        Some(topic.config.load_full())
+    }
+
+    /// Every loaded partition.
+    pub fn all_loaded(&self) -> Vec<Arc<Partition>> {
+        let tables = self.tables.load();
+        let mut all: Vec<Arc<Partition>> = tables
+            .by_id
+            .values()
+            .flat_map(|topic| topic.partitions.read().iter().flatten().cloned().collect::<Vec<_>>())
+            .collect();
+        all.sort_by(|a, b| (a.topic(), a.index()).cmp(&(b.topic(), b.index())));
+        all
+    }
+
+    /// Load every partition that has files, so that the first requests after a start need not.
+    pub async fn load_existing(&self) {
+        for log in self.logs.partitions() {
+            let partition = log.topic_partition();
+            if let Err(error) = self.partition(TopicRef::Name(partition.topic()), partition.partition()).await {
+                tracing::debug!(topic = %partition.topic(), partition = partition.partition(), %error, "log on disk is not loaded");
+            }
+        }
+    }
+
+    /// No partition is loaded any more, and those who wait are told.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.all_loaded().iter().for_each(|partition| partition.close());
+    }
+
+    async fn load(&self, topic: TopicRef<'_>, index: i32) -> Result<Arc<Partition>, ReplicaError> {
+        let _one_at_a_time = self.loading.lock().await;
+        if let Some(partition) = self.loaded(topic, index) {
+            return Ok(partition);
+        }
+        let image = self.quorum.image();
+        let (topic_image, unknown) = match topic {
+            TopicRef::Name(name) => (image.topic(name), ReplicaError::UnknownPartition),
+            TopicRef::Id(id) => (image.topic_by_id(id), ReplicaError::UnknownTopicId),
+        };
+        let topic_image = topic_image.ok_or(unknown)?;
+        let partition_image = topic_image.partition(index).ok_or(ReplicaError::UnknownPartition)?;
+        if partition_image.leader != self.config.node_id || self.closed.load(Ordering::Acquire) {
+            return Err(ReplicaError::NotLeader);
+        }
+        let tables = self.tables.load_full();
+        let slot = tables.by_id.get(&topic_image.id).ok_or(ReplicaError::UnknownPartition)?;
+        let name = TopicPartition::new(topic_image.name.clone(), index);
+        let log = match self.logs.get(&name) {
+            Some(log) if log.topic_id() == Some(topic_image.id) => log,
+            Some(_) => {
+                // What is there belongs to a deleted topic of the same name.
+                self.logs.delete(&name).await?;
+                self.logs.create(name, Some(topic_image.id), self.log_config(slot)).await?
+            }
+            None => self.logs.create(name, Some(topic_image.id), self.log_config(slot)).await?,
+        };
+        log.update_config(self.log_config(slot));
+        let epoch = partition_image.leader_epoch;
+        let partition = Partition::lead(topic_image.name.clone(), topic_image.id, index, log, epoch).await?;
+        if let Some(place) = slot.partitions.write().get_mut(index as usize) {
+            *place = Some(partition.clone());
+        }
+        Ok(partition)
+    }
+
+    fn log_config(&self, topic: &Topic) -> LogConfig {
+        LogConfig {
+            producer_expiration_ms: self.config.producer_id_expiration.as_millis() as i64,
+            internal: topic.name.starts_with("__"),
+            ..LogConfig::from_topic(&topic.config.load())
+        }
+    }
+
+    fn tables_of(&self, image: &MetadataImage, old: &Tables) -> Tables {
+        let mut tables = Tables::default();
+        for topic_image in image.topics() {
+            let topic = match old.by_id.get(&topic_image.id) {
+                Some(topic) => topic.clone(),
+                None => Arc::new(Topic {
+                    name: topic_image.name.clone(),
+                    id: topic_image.id,
+                    config: ArcSwap::from_pointee(self.resolve(image, topic_image)),
+                    partitions: RwLock::default(),
+                }),
+            };
+            topic.partitions.write().resize(topic_image.partitions.len(), None);
+            tables.by_name.insert(topic.name.clone(), topic.clone());
+            tables.by_id.insert(topic.id, topic);
+        }
+        tables
+    }
+
+    fn resolve(&self, image: &MetadataImage, topic: &TopicImage) -> TopicConfig {
+        let overrides = image.config(&ConfigResource::Topic(topic.name.clone())).cloned().unwrap_or_default();
+        crate::quorum::topic_config(&self.config, image, &overrides)
+    }
+
+    fn reconfigure(&self, image: &MetadataImage, topic: &Topic) {
+        let Some(topic_image) = image.topic_by_id(topic.id) else { return };
+        topic.config.store(Arc::new(self.resolve(image, topic_image)));
+        let config = self.log_config(topic);
+        for partition in topic.partitions.read().iter().flatten() {
+            partition.log().update_config(config.clone());
+        }
+    }
+
+    fn remove(self: &Arc<Self>, topic: &Arc<TopicImage>) {
+        let partitions = match self.tables.load().by_id.get(&topic.id) {
+            Some(topic) => std::mem::take(&mut *topic.partitions.write()),
+            None => Vec::new(),
+        };
+        partitions.iter().flatten().for_each(|partition| partition.close());
+        let (manager, topic) = (self.clone(), topic.clone());
+        tokio::spawn(async move { manager.delete_logs(&topic).await });
+    }
+
+    async fn delete_logs(&self, topic: &TopicImage) {
+        for index in 0..topic.partitions.len() as i32 {
+            // Not while a topic of the same name gets its logs.
+            let _one_at_a_time = self.loading.lock().await;
+            let name = TopicPartition::new(topic.name.clone(), index);
+            if self.logs.get(&name).is_some_and(|log| log.topic_id() == Some(topic.id))
+                && let Err(error) = self.logs.delete(&name).await
+            {
+                tracing::warn!(topic = %name.topic(), partition = name.partition(), %error, "cannot delete log");
+            }
+        }
+    }
+
+    fn follow(self: &Arc<Self>, old: &MetadataImage, new: &MetadataImage) {
+        for topic in old.removed_topics(new) {
+            self.remove(topic);
+        }
+        let tables = self.tables_of(new, &self.tables.load());
+        self.tables.store(Arc::new(tables));
+        let changed = old.changed_configs(new);
+        let all = changed.iter().any(|resource| matches!(resource, ConfigResource::Broker(_)));
+        for topic in self.tables.load_full().by_name.values() {
+            if all || changed.contains(&ConfigResource::Topic(topic.name.clone())) {
+                self.reconfigure(new, topic);
+            }
+        }
+    }
+}
+
+/// Passes images on. Weak, because the manager holds the quorum.
+struct Listener(Weak<ReplicaManager>);
+
+impl ImageListener for Listener {
+    fn on_image(&self, old: &MetadataImage, new: &Arc<MetadataImage>) {
+        if let Some(manager) = self.0.upgrade() {
+            manager.follow(old, new);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! One client connection: frames in, answers out in the same order.
+//!
+//! One task reads, begins requests, waits for the oldest answer and writes. While it writes it does not read, so a client
+//! that does not take its answers is not served further. A frame that cannot be understood ends this connection only.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use levada_env::net::TcpStream;
+use levada_env::time::{Instant, sleep_until, timeout};
+use levada_wire::RequestKind;
+use levada_wire::frame::{FrameError, RequestFrame, unsupported_api_versions};
+use tokio::sync::watch;
+
+use super::budget::{MemoryBudget, MemoryPermit};
+use super::frame_reader::{Frame, FrameReader, ReadError};
+use super::listener::stopped;
+use super::output::Output;
+use super::pending::{Outcome, Pending, PendingQueue};
+use crate::api::{Cancellation, RequestContext, Services, begin, may_overlap};
+use crate::security::Principal;
+
+/// Answers collected before they are written, where several are ready.
+const COLLECT: usize = 256 << 10;
+
+/// How long answers to requests in flight may take once the broker stops.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("cannot write: {0}")]
+    Write(#[from] std::io::Error),
+    #[error("unreadable request: {0}")]
+    Malformed(String),
+    #[error("nothing was sent for too long")]
+    Idle,
+    #[error("answers were not taken for too long")]
+    Stalled,
+    #[error("a request was refused by closing the connection")]
+    Refused,
+    #[error("the broker stops")]
+    Stopping,
+}
+
+/// A request that waits for those before it.
+struct Held {
+    frame: RequestFrame,
+    request: RequestKind,
+    permit: MemoryPermit,
+}
+
+/// One connection's state.
+pub(super) struct Connection {
+    services: Arc<Services>,
+    stream: TcpStream,
+    reader: FrameReader,
+    output: Output,
+    pending: PendingQueue,
+    held: Option<Held>,
+    ctx: RequestContext,
+    last_activity: Instant,
+    /// Tells spawned work that the client is gone, when the connection is dropped.
+    _gone: watch::Sender<bool>,
+}
+
+impl Connection {
+    pub fn new(
+        services: Arc<Services>,
+        budget: MemoryBudget,
+        stream: TcpStream,
+        peer: SocketAddr,
+        listener: Arc<str>,
+    ) -> Self {
+        let (gone, cancellation) = Cancellation::new();
+        let ctx = RequestContext {
+            principal: Principal::anonymous(),
+            listener,
+            client_id: None,
+            client_address: Some(peer),
+            api_version: 0,
+            deadline: None,
+            cancellation,
+        };
+        let reader = FrameReader::new(services.logs.buf_pool().clone(), budget, services.config.request_max_bytes);
+        Self {
+            last_activity: services.env.clock.now(),
+            reader,
+            output: Output::default(),
+            pending: PendingQueue::default(),
+            held: None,
+            ctx,
+            stream,
+            services,
+            _gone: gone,
+        }
+    }
+
+    /// Serve until the client goes, breaks the protocol, or the broker stops.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Ended {
+        loop {
+            let (may_read, patience_ends) = (self.may_read(), self.last_activity + self.services.config.max_idle);
+            let step = tokio::select! {
+                biased;
+                outcome = self.pending.next() => self.answer(outcome).await,
+                () = stopped(&mut stop) => {
+                    let _ = timeout(LAST_ANSWERS, self.finish()).await;
+                    return Ended::Stopping;
+                }
+                frame = self.reader.next(&self.stream), if may_read => match frame {
+                    Ok(frame) => self.receive(frame).await,
+                    Err(error) => Err(error.into()),
+                },
+                () = sleep_until(patience_ends) => self.check_idle(),
+            };
+            if let Err(ended) = step {
+                return ended;
+            }
+        }
+    }
+
+    /// Answer what has been begun; nothing more is read.
+    async fn finish(&mut self) -> Result<(), Ended> {
+        while !self.pending.is_empty() {
+            let outcome = self.pending.next().await;
+            self.answer(outcome).await?;
+        }
+        Ok(())
+    }
+
+    fn may_read(&self) -> bool {
+        self.held.is_none() && self.pending.len() < self.services.config.max_in_flight
+    }
+
+    fn check_idle(&mut self) -> Result<(), Ended> {
+        if !self.pending.is_empty() {
+            // Its request is still being worked on.
+            self.last_activity = self.services.env.clock.now();
+            return Ok(());
+        }
+        Err(if self.reader.is_inside_frame() { Ended::Stalled } else { Ended::Idle })
+    }
+
+    async fn receive(&mut self, frame: Frame) -> Result<(), Ended> {
+        self.last_activity = self.services.env.clock.now();
+        self.services.metrics.bytes_received.add(frame.bytes.len() as u64 + 4);
+        let Frame { bytes, permit } = frame;
+        let frame = match RequestFrame::decode(bytes) {
+            Ok(frame) => frame,
+            Err(FrameError::UnsupportedApiVersions { correlation_id, .. }) => {
+                let answer = unsupported_api_versions(correlation_id).map_err(|e| Ended::Malformed(e.to_string()))?;
+                return self.finish_then_send(answer).await;
+            }
+            Err(error) => return Err(self.malformed(&error)),
+        };
+        let request = frame.request().map_err(|error| self.malformed(&error))?;
+        let held = Held { frame, request, permit };
+        if self.pending.admits(may_overlap(&held.request)) {
+            self.begin(held).await;
+        } else {
+            self.held = Some(held);
+        }
+        Ok(())
+    }
+
+    async fn finish_then_send(&mut self, answer: levada_wire::Encoded) -> Result<(), Ended> {
+        self.finish().await?;
+        self.output.push(answer);
+        self.flush().await
+    }
+
+    fn malformed(&self, error: &dyn std::fmt::Display) -> Ended {
+        self.services.metrics.malformed_requests.add(1);
+        Ended::Malformed(error.to_string())
+    }
+
+    async fn begin(&mut self, held: Held) {
+        let Held { frame, request, permit } = held;
+        if self.ctx.client_id.as_deref() != frame.client_id.as_deref() {
+            self.ctx.client_id = frame.client_id.as_deref().map(Arc::from);
+        }
+        self.ctx.api_version = frame.api_version;
+        let overlaps = may_overlap(&request);
+        let begun = begin(&self.services, &self.ctx, request).await;
+        let (api_version, correlation_id) = (frame.api_version, frame.correlation_id);
+        self.pending.push(Pending { api_version, correlation_id, overlaps, begun, _permit: permit });
+    }
+
+    /// Send an answer and those that are ready behind it; begin the request that waited for them.
+    async fn answer(&mut self, first: Outcome) -> Result<(), Ended> {
+        let mut next = Some(first);
+        while let Some(outcome) = next {
+            match outcome {
+                Outcome::Send(answer) => self.output.push(answer),
+                Outcome::Nothing => {}
+                Outcome::Disconnect => {
+                    self.flush().await?;
+                    return Err(Ended::Refused);
+                }
+            }
+            next = if self.output.len() < COLLECT { self.pending.next_ready() } else { None };
+        }
+        self.flush().await?;
+        if let Some(held) = self.held.take_if(|held| self.pending.admits(may_overlap(&held.request))) {
+            self.begin(held).await;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let flush = self.output.flush(&self.stream, &*self.services.env.disk);
+        let sent = timeout(self.services.config.max_idle, flush).await.map_err(|_| Ended::Stalled)??;
+        self.services.metrics.bytes_sent.add(sent as u64);
+        self.last_activity = self.services.env.clock.now();
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Requests from inside the process: the same handlers, without frames and sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use levada_client::{BoxFuture, Transport, TransportError};
+use levada_wire::messages::ProduceResponse;
+use levada_wire::messages::fetch::FetchResponse;
+use levada_wire::{ApiKey, RecordSet, RequestKind, ResponseKind, versions};
+use tokio::sync::Mutex;
+
+use crate::api::{Answer, Begun, FileRecords, RequestContext, Services, begin};
+use crate::log::ReadData;
+
+/// The [`Transport`] that `Broker::transport` gives.
+pub(crate) struct InProcessTransport {
+    services: Arc<Services>,
+    closed: Arc<AtomicBool>,
+    listener: Arc<str>,
+    client_id: String,
+    /// Held while a request is begun, so that appends are queued in the order of the calls.
+    turn: Mutex<()>,
+}
+
+impl InProcessTransport {
+    pub fn new(services: Arc<Services>, closed: Arc<AtomicBool>, client_id: &str) -> Self {
+        // Addresses in answers are those of the first listener.
+        let listener = services.config.listeners.first().map_or_else(|| "PLAINTEXT".into(), |first| first.name.clone());
+        Self { services, closed, listener, client_id: client_id.to_owned(), turn: Mutex::default() }
+    }
+
+    async fn answer(&self, request: RequestKind) -> Result<ResponseKind, TransportError> {
+        let api = request.api_key();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(TransportError::Closed);
+        }
+        let versions = versions::served_versions(api).ok_or(TransportError::Unsupported { api })?;
+        let ctx = RequestContext::in_process(self.listener.clone(), &self.client_id, versions.max);
+        let begun = {
+            let _turn = self.turn.lock().await;
+            begin(&self.services, &ctx, request).await
+        };
+        let answer = match begun {
+            Begun::Ready(answer) => answer,
+            Begun::Pending(rest) => rest.await,
+        };
+        match answer {
+            Answer::Response(ResponseKind::Fetch(response)) => Ok(in_memory(response).await?.into()),
+            Answer::Response(response) => Ok(response),
+            Answer::Nothing => Ok(ProduceResponse::default().into()),
+            Answer::Disconnect => {
+                Err(TransportError::Protocol { api, cause: "the request was refused without an answer".to_owned() })
+            }
+        }
+    }
+}
+
+impl Transport for InProcessTransport {
+    fn call(&self, request: RequestKind) -> BoxFuture<'_, Result<ResponseKind, TransportError>> {
+        Box::pin(self.answer(request))
+    }
+}
+
+/// Read record data that is still in files.
+async fn in_memory(mut response: FetchResponse) -> Result<FetchResponse, TransportError> {
+    let partitions = response.responses.iter_mut().flat_map(|topic| &mut topic.partitions);
+    for records in partitions.filter_map(|partition| partition.records.as_mut()) {
+        let RecordSet::External(external) = &*records else { continue };
+        let failed = |cause: String| TransportError::Protocol { api: ApiKey::Fetch, cause };
+        let file =
+            external.handle::<FileRecords>().ok_or_else(|| failed("records are somewhere unknown".to_owned()))?;
+        let chunks = file.log.materialise(ReadData::File(file.range.clone())).await;
+        *records = RecordSet::Chunks(chunks.map_err(|error| failed(error.to_string()))?);
+    }
+    Ok(response)
+}

@@ -1,0 +1,12 @@
+//! Tests of the whole broker: over the in-process transport, over real sockets, and on a simulated machine that crashes.
+
+mod admin;
+mod configs;
+mod fetch_sessions;
+mod hostile_clients;
+mod idempotence;
+mod produce_fetch;
+mod restarts;
+mod simulation;
+mod socket;
+mod support;
