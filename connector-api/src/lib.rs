@@ -24,6 +24,7 @@ mod source;
 pub mod testkit;
 mod text;
 mod value;
+mod value_text;
 
 pub use bytes::Bytes;
 pub use config::{Config, ConfigDef, ConnectorConfig};

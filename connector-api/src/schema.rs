@@ -34,6 +34,7 @@ pub enum SchemaType {
 
 /// A schema. Shared by reference (`Arc`) between all records it describes.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "Connect's own names")]
 pub struct Schema {
     /// The type.
     pub kind: SchemaType,

@@ -5,11 +5,11 @@
 //! as long as the process lives, and whichever task is there takes what it read.
 
 use crate::{
-    tail::Limits,
+    tail::{Limits, MakeRecord},
     text::{Block, Line, LineRules, LongLines, find_line_end, last_line_end},
 };
 use bytes::Bytes;
-use levada_connector_api::{ConnectorError, Result, SourceBatch, SourceRecord, Str};
+use levada_connector_api::{ConnectorError, Result, SourceBatch, Str};
 use std::{
     io::{self, Read},
     sync::{
@@ -54,9 +54,6 @@ fn pump(mut input: impl Read, sender: &SyncSender<Vec<u8>>) {
         }
     }
 }
-
-/// Makes the record of a line.
-type MakeRecord = Box<dyn Fn(&Str, Line) -> SourceRecord + Send>;
 
 /// The standard input of one task.
 pub struct StandardInput {

@@ -5,8 +5,8 @@ use super::{
     stdin::StandardInput,
 };
 use crate::{
-    tail::{Hints, Limits, Tracker},
-    text::{Line, Mark},
+    tail::{Hints, Limits, MakeRecord, Tracker},
+    text::Mark,
 };
 use levada_connector_api::{
     Config, ConnectorError, Header, Headers, Result, Schema, SchemaType, SourceBatch, SourceRecord, SourceTask,
@@ -110,7 +110,7 @@ impl Running {
         if hinted || pace.is_due(now) || tracker.wants_look() {
             let looked = tracker.look(now, hints);
             let after = self.started.elapsed();
-            (pace.last, pace.cost) = (Some(after), after - now);
+            (pace.last, pace.cost) = (Some(after), after.saturating_sub(now));
             looked?;
         }
         let batch = tracker.read(now, self.limits)?;
@@ -158,7 +158,7 @@ impl Pace {
 }
 
 /// Makes records of lines: value a required string, no timestamp, so that they get that of the append.
-fn make_record(topic: Arc<str>, key: RecordKey) -> Box<dyn Fn(&Str, Line) -> SourceRecord + Send> {
+fn make_record(topic: Arc<str>, key: RecordKey) -> MakeRecord {
     let text = Arc::new(Schema::new(SchemaType::String));
     let part = Arc::new(Schema::new(SchemaType::Int32));
     let truncated = Arc::new(Schema::new(SchemaType::Boolean));

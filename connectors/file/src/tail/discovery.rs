@@ -51,7 +51,7 @@ pub enum Discovery {
     /// One path, whatever is or will be there.
     Single(PathBuf),
     /// All regular files that match.
-    Pattern(Pattern),
+    Pattern(Box<Pattern>),
 }
 
 /// A pattern and the share of its files.
@@ -98,7 +98,7 @@ impl Discovery {
             _ => base,
         };
         let any_depth = parts.iter().any(|part| part.contains("**")) || path.contains('{');
-        Ok(Self::Pattern(Pattern {
+        Ok(Self::Pattern(Box::new(Pattern {
             base: PathBuf::from(base),
             depth: (!any_depth).then_some(parts.len() - fixed),
             matcher: glob(path)?,
@@ -107,7 +107,7 @@ impl Discovery {
             task,
             tasks,
             most,
-        }))
+        })))
     }
 
     /// Looks.
@@ -161,7 +161,7 @@ impl Pattern {
             match fs::read_dir(&directory) {
                 Ok(entries) => {
                     for entry in entries.flatten() {
-                        self.entry(&self.join(&directory, &entry), level, &mut open, &mut found);
+                        self.entry(&Self::join(&directory, &entry), level, &mut open, &mut found);
                     }
                     found.directories.push(directory);
                 }
@@ -180,7 +180,7 @@ impl Pattern {
     }
 
     /// Paths are spelled as the pattern spells them: without `./` before a relative one.
-    fn join(&self, directory: &Path, entry: &fs::DirEntry) -> PathBuf {
+    fn join(directory: &Path, entry: &fs::DirEntry) -> PathBuf {
         if directory.as_os_str() == "." { PathBuf::from(entry.file_name()) } else { directory.join(entry.file_name()) }
     }
 
@@ -197,7 +197,7 @@ impl Pattern {
                 }
             }
             Ok(metadata) if matches && metadata.is_file() => {
-                drop(found.files.insert(path.to_owned(), facts(&metadata)))
+                found.files.insert(path.to_owned(), facts(&metadata));
             }
             Ok(_) => {}
             Err(error) if matches && !is_absent(&error) => found.errors.push((path.to_owned(), error)),

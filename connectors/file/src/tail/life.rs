@@ -177,10 +177,10 @@ impl Life {
 
     /// Ends the block: all its lines are given out.
     pub fn finish_block(&mut self) {
-        if let (Some(block), Some(input)) = (self.block.take(), &mut self.input) {
-            if !block.rest().is_empty() {
-                input.end(block.position(), block.rest());
-            }
+        if let (Some(block), Some(input)) = (self.block.take(), &mut self.input)
+            && !block.rest().is_empty()
+        {
+            input.end(block.position(), block.rest());
         }
     }
 

@@ -16,5 +16,7 @@ mod tracker;
 
 pub use discovery::{Discovery, check_glob, is_pattern};
 pub use hints::Hints;
+pub use identity::FileId;
+pub use input::id_of;
 pub use rotation::Waits;
-pub use tracker::{Limits, Settings, Tracker};
+pub use tracker::{Limits, MakeRecord, Settings, Tracker};

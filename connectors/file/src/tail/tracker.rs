@@ -415,7 +415,7 @@ impl Tracker {
     /// A file can't be read. Alone, it fails the task; among others, it is told and tried again.
     fn failed(&mut self, path: &Path, error: &ReadError, now: Duration) -> Option<ConnectorError> {
         let key = self.settings.key;
-        let Some(slot) = self.slots.get_mut(path) else { return None };
+        let slot = self.slots.get_mut(path)?;
         slot.ready = false;
         let cause = reason(error);
         let text = format!("`{key}`: {} can't be read: {cause}", slot.name);

@@ -1,8 +1,12 @@
 //! The acceptance suite that every connector passes.
 
 use crate::world::World;
-use levada_connector_api::testkit::{SourceCase, accept_source, config};
-use levada_connector_file::{FileSource, FileStreamSource};
+use levada_connector_api::{
+    SinkConnector, SinkRecord, Value,
+    testkit::{SinkCase, SourceCase, accept_sink, accept_source, config, record},
+};
+use levada_connector_file::{FileSink, FileSource, FileStreamSink, FileStreamSource};
+use std::fs;
 
 #[test]
 fn file_stream_source_is_accepted() {
@@ -43,4 +47,36 @@ fn file_source_is_accepted() {
             }
         },
     });
+}
+
+fn line(partition: i32, offset: i64) -> SinkRecord {
+    record("lines", partition, offset, Value::string(format!("{partition}:{offset}").as_str()))
+}
+
+fn accept(new: &dyn Fn() -> Box<dyn SinkConnector>, keys: &[(&str, &str)], wrong: &[&str], exactly_once: bool) {
+    let world = World::new();
+    let out = world.text("out");
+    accept_sink(&SinkCase {
+        new,
+        config: config(keys.iter().map(|(key, value)| (*key, if *value == "OUT" { out.as_str() } else { value }))),
+        broken: config([("exactly.once", "perhaps"), ("buffer.bytes", "0"), ("on.mismatch", "cry")]),
+        wrong,
+        record: &line,
+        read: &|| fs::read_to_string(&out).unwrap().lines().map(str::to_owned).collect(),
+        shown: &|record| format!("{}:{}", record.partition, record.offset),
+        exactly_once,
+    });
+}
+
+#[test]
+fn file_sink_is_accepted() {
+    let wrong = ["path", "exactly.once", "buffer.bytes", "on.mismatch"];
+    accept(&|| Box::new(FileSink::default()), &[("path", "OUT")], &wrong, true);
+}
+
+#[test]
+fn file_stream_sink_is_accepted() {
+    let wrong = ["exactly.once", "buffer.bytes", "on.mismatch"];
+    accept(&|| Box::new(FileStreamSink::default()), &[("file", "OUT")], &wrong, false);
+    accept(&|| Box::new(FileStreamSink::default()), &[("file", "OUT"), ("exactly.once", "true")], &wrong, true);
 }

@@ -4,5 +4,6 @@ mod acceptance;
 mod contents;
 mod errors;
 mod rotation;
+mod sink;
 mod source;
 mod world;

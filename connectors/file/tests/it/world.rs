@@ -82,7 +82,7 @@ impl World {
 
 /// `prefix-0` to `prefix-{count - 1}`, as lines.
 pub fn lines(prefix: &str, count: usize) -> String {
-    (0..count).map(|n| format!("{prefix}-{n}\n")).collect()
+    texts(prefix, count).into_iter().map(|line| line + "\n").collect()
 }
 
 /// The same as the texts of records.
