@@ -12,6 +12,7 @@
 // Lets the derives' absolute paths work in this crate's own tests.
 extern crate self as levada_connector_api;
 
+pub mod abi;
 pub mod config;
 mod connector;
 mod error;
