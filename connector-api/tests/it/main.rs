@@ -1,3 +1,4 @@
 //! What a connector author relies on, seen from outside of the crate.
 
+mod abi;
 mod config;

@@ -1,0 +1,8 @@
+//! The plugin interface: the batch layout, the header, and connectors called through their tables.
+
+mod arbitrary;
+mod batch;
+mod c_connector;
+mod header;
+mod refused;
+mod shims;
