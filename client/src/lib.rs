@@ -12,6 +12,7 @@ pub mod metadata;
 pub mod offsets;
 pub mod producer;
 pub mod reader;
+mod tcp;
 mod transport;
 
 pub use admin::Admin;
@@ -19,6 +20,7 @@ pub use call::call;
 pub use consumer::{Consumer, ConsumerOptions};
 pub use error::ClientError;
 pub use producer::{Producer, ProducerOptions};
+pub use tcp::{TcpOptions, TcpTransport};
 pub use transport::{Transport, TransportError};
 
 /// A boxed future, since traits with async methods can't be made into objects.

@@ -18,7 +18,7 @@ use crate::{
     error::check,
     metadata::{self, Topic},
     offsets::{self, Committer, TopicName},
-    producer::Gate,
+    producer::{Gate, gated},
 };
 use assignor::TopicPartition;
 use fetch::{Fetched, Position};
@@ -34,7 +34,6 @@ use positions::Owned;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    task::{Context, Poll, Waker},
     time::Duration,
 };
 use tokio::sync::{Notify, watch};
@@ -480,19 +479,9 @@ impl Consumer {
         committer: &Committer,
         named: &[(TopicName, i32, i64, String)],
     ) -> Result<(), ClientError> {
-        let mut commit = Box::pin(offsets::commit(&*self.transport, committer, named, self.options.request_timeout));
-        let mut done = None;
-        // The first poll hands the request over: never after the gate is shut (invariant 8).
-        let passed = self.gate.pass(&mut || {
-            if let Poll::Ready(result) = commit.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                done = Some(result);
-            }
-        });
-        match (passed, done) {
-            (false, _) => Err(ClientError::Revoked),
-            (true, Some(result)) => result,
-            (true, None) => commit.await,
-        }
+        let commit = Box::pin(offsets::commit(&*self.transport, committer, named, self.options.request_timeout));
+        // Never handed over after the gate is shut (invariant 8).
+        gated(&*self.gate, commit).await.unwrap_or(Err(ClientError::Revoked))
     }
 
     /// Moves the position of an owned partition; what was fetched for it is dropped.

@@ -25,6 +25,7 @@ use levada_wire::{
 use partition::{Outcome, PartitionQueue};
 use producer_id::ProducerId;
 use std::{
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -34,6 +35,16 @@ use std::{
 pub trait Gate: Send + Sync {
     /// Calls `submit` while nobody can shut the gate, or not at all.
     fn pass(&self, submit: &mut dyn FnMut()) -> bool;
+}
+
+/// Polls `future` inside `gate` only; `None` once the gate is shut.
+pub(crate) async fn gated<F: Future + Unpin>(gate: &dyn Gate, mut future: F) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        let mut polled = Poll::Pending;
+        let passed = gate.pass(&mut || polled = Pin::new(&mut future).poll(context));
+        if passed { polled.map(Some) } else { Poll::Ready(None) }
+    })
+    .await
 }
 
 /// A gate that is always open.
@@ -260,18 +271,24 @@ impl Producer {
         self.revoked
     }
 
+    /// Polls what is in flight, inside the gate: a transport may hand a request over only at a later
+    /// poll than the first (invariant 8).
     fn poll_answers(&mut self, context: &mut Context<'_>) -> bool {
-        let mut moved = false;
-        let mut index = 0;
-        while let Some(flight) = self.in_flight.get_mut(index) {
-            match flight.answer.as_mut().poll(context) {
-                Poll::Pending => index += 1,
+        let mut answers = Vec::new();
+        let gate = self.gate.clone();
+        let passed = gate.pass(&mut || {
+            self.in_flight.retain_mut(|flight| match flight.answer.as_mut().poll(context) {
+                Poll::Pending => true,
                 Poll::Ready(outcome) => {
-                    let flight = self.in_flight.remove(index);
-                    self.answered(flight.slot, flight.batch, outcome);
-                    moved = true;
+                    answers.push((flight.slot, flight.batch, outcome));
+                    false
                 }
-            }
+            });
+        });
+        self.revoked |= !passed;
+        let moved = !answers.is_empty();
+        for (slot, batch, outcome) in answers {
+            self.answered(slot, batch, outcome);
         }
         moved
     }
@@ -361,8 +378,7 @@ impl Producer {
         let _entered = runtime.enter();
         let mut answer = submit::submit(self.transport.clone(), request, topic, number, timeout);
         let mut ready = None;
-        // The first poll hands the request over; it must not happen after the gate is shut
-        // (invariant 8). A later poll by the owner registers the real waker.
+        // This poll hands the request over; a later one by the owner registers the real waker.
         let passed = self.gate.pass(&mut || {
             let mut context = Context::from_waker(Waker::noop());
             if let Poll::Ready(outcome) = answer.as_mut().poll(&mut context) {
