@@ -529,6 +529,10 @@ fn open_dir(
         }
         return Ok((lock, get("directory.id")));
     }
+    // The directory's own entry first: a file in it is not durable before it is.
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        disk.sync_dir(parent).map_err(io_error("sync", parent))?;
+    }
     let new_id = || encode_uuid(Uuid::from_bytes(env.rng.uuid_bytes()));
     let directory_id = new_id();
     let properties = BTreeMap::from([
@@ -538,8 +542,5 @@ fn open_dir(
         ("directory.id".to_owned(), directory_id.clone()),
     ]);
     checkpoint::write_properties(&**disk, &meta, &properties).map_err(io_error("write", &meta))?;
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        disk.sync_dir(parent).map_err(io_error("sync", parent))?;
-    }
     Ok((lock, directory_id))
 }
