@@ -3,6 +3,7 @@
 mod admin;
 mod configs;
 mod fetch_sessions;
+mod groups;
 mod hostile_clients;
 mod idempotence;
 mod produce_fetch;
