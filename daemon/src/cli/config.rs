@@ -50,9 +50,9 @@ pub(super) fn settings(flags: &Flags) -> Result<Settings, CliError> {
 fn flag_values(flags: &Flags) -> Result<Vec<(String, String, String)>, CliError> {
     let mut values = Vec::new();
     for setting in &flags.set {
-        let (key, value) = setting.split_once('=').ok_or_else(|| {
-            CliError::config(format!("--set {setting} has no value: write --set KEY=VALUE"))
-        })?;
+        let (key, value) = setting
+            .split_once('=')
+            .ok_or_else(|| CliError::config(format!("--set {setting} has no value: write --set KEY=VALUE")))?;
         values.push(("--set".to_owned(), key.trim().to_owned(), value.to_owned()));
     }
     // The flags with names of their own come last, so that they win over --set.

@@ -43,7 +43,8 @@ impl RestAddress {
     pub(super) fn advertised(&self, bound: SocketAddr, settings: &Settings) -> String {
         let reachable = if self.host.is_empty() || bound.ip().is_unspecified() { "127.0.0.1" } else { &self.host };
         let host = settings.get(Table::Worker, "rest.advertised.host.name").unwrap_or(reachable);
-        let port = settings.get(Table::Worker, "rest.advertised.port").map_or_else(|| bound.port().to_string(), str::to_owned);
+        let port =
+            settings.get(Table::Worker, "rest.advertised.port").map_or_else(|| bound.port().to_string(), str::to_owned);
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 }

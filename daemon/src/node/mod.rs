@@ -66,8 +66,7 @@ impl Node {
             env.clock.clone(),
         ));
         let converters = Arc::new(worker::ConverterCatalog);
-        let herder =
-            Herder::prepare(options.clone(), bus.clone(), registry, converters.clone(), env.clock.clone());
+        let herder = Herder::prepare(options.clone(), bus.clone(), registry, converters.clone(), env.clock.clone());
         let abandoned = Arc::new(AbandonedThreads::new(
             usize::try_from(settings.integer(Table::Worker, "plugin.abandoned.threads.max")).unwrap_or_default(),
         ));
@@ -80,6 +79,10 @@ impl Node {
         };
         let offsets = herder.offsets();
         let herder = herder.start(Arc::new(ConnectWorker::new(options, tasks, offsets)));
+
+        // Offsets of a sink that exists must not expire while it is stopped or paused.
+        let view = herder.clone();
+        broker.protect_groups(Arc::new(move |group: &str| view.view().owns_group(group)));
 
         let page = metrics::page(broker.clone(), herder.clone(), abandoned);
         let state = RestState {

@@ -58,7 +58,15 @@ async fn wrong_method(request: Request) -> Response {
 
 /// Ends what takes too long and adds the configured headers.
 async fn around(State(rest): State<RestState>, request: Request, next: Next) -> Response {
-    let answer = time::timeout(rest.timeout, next.run(request)).await;
+    let path = request.uri().path();
+    let about_connectors = ["/connectors", "/v1/connectors"].iter().any(|prefix| path.starts_with(prefix));
+    let answer = async {
+        if about_connectors {
+            rest.herder.view().wait_ready().await;
+        }
+        next.run(request).await
+    };
+    let answer = time::timeout(rest.timeout, answer).await;
     let mut answer = answer.unwrap_or_else(|_| RestError::timeout().into_response());
     for (name, value) in rest.headers.iter() {
         let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) else { continue };

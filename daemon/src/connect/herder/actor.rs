@@ -21,10 +21,7 @@ use crate::connect::{
 };
 use levada_connector_api::{Config, ConnectorKind};
 use levada_env::time::{self, Duration};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Everything the herder owns.
@@ -65,7 +62,7 @@ impl Actor {
                 return;
             }
         }
-        self.view.ready.store(true, Ordering::Release);
+        self.view.ready.send_replace(true);
         let names: Vec<String> = self.slots.keys().cloned().collect();
         for name in names {
             self.reconcile(&name);

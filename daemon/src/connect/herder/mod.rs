@@ -34,11 +34,8 @@ use super::{
 };
 use levada_env::Clock;
 use parking_lot::RwLock;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicBool},
-};
-use tokio::sync::mpsc;
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::{mpsc, watch};
 
 /// Requests that may wait for the herder.
 const QUEUE: usize = 256;
@@ -91,7 +88,7 @@ impl Herder {
             registry: self.registry,
             events: EventLog::new(self.clock),
             tasks: RwLock::default(),
-            ready: AtomicBool::new(false),
+            ready: watch::Sender::new(false),
         });
         let (commands, queue) = mpsc::channel(QUEUE);
         let actor = actor::Actor {

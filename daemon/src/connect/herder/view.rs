@@ -7,19 +7,15 @@ use super::{
 };
 use crate::connect::{
     plugin::Registry,
+    sink_task::SinkTaskOptions,
     store::{ConfigState, StatusStore},
     task::TaskId,
     worker::RunningTask,
 };
 use levada_connector_api::Config;
 use parking_lot::RwLock;
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::watch;
 
 /// The herder's read side. Only the herder writes.
 pub struct View {
@@ -28,13 +24,20 @@ pub struct View {
     pub(super) registry: Arc<Registry>,
     pub(super) events: EventLog,
     pub(super) tasks: RwLock<BTreeMap<TaskId, Arc<dyn RunningTask>>>,
-    pub(super) ready: AtomicBool,
+    pub(super) ready: watch::Sender<bool>,
 }
 
 impl View {
     /// Whether the internal topics have been read.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        *self.ready.borrow()
+    }
+
+    /// Waits until the internal topics have been read: before that, a list of connectors would be a lie.
+    pub async fn wait_ready(&self) {
+        let mut ready = self.ready.subscribe();
+        // The sender lives as long as this view, so waiting can't fail.
+        let _ = ready.wait_for(|ready| *ready).await;
     }
 
     /// Names of all connectors, sorted.
@@ -69,6 +72,21 @@ impl View {
             let tasks = all.tasks(name).map(|(number, status)| (number, status.clone())).collect();
             Some(ConnectorStatus { name: name.to_owned(), connector, tasks, kind })
         })
+    }
+
+    /// Whether a consumer group is that of a sink that exists.
+    pub fn owns_group(&self, group: &str) -> bool {
+        let state = self.config.read();
+        if let Some(name) = group.strip_prefix("connect-")
+            && state.config(name).is_some_and(|config| SinkTaskOptions::group(name, config) == group)
+        {
+            return true;
+        }
+        let overridden = |name: &str| {
+            let config = state.config(name);
+            config.and_then(|config| config.get("consumer.override.group.id")).is_some_and(|own| own == group)
+        };
+        state.names().any(overridden)
     }
 
     /// The topics a connector has used.
