@@ -64,7 +64,7 @@ pub struct FileSourceConfig {
     #[config(default = "none", group = "Records")]
     pub key: RecordKey,
     /// Most records of one poll.
-    #[config(key = "batch.size", default = "8192", min = 1, importance = "low", group = "Records")]
+    #[config(key = "batch.size", default = "4096", min = 1, importance = "low", group = "Records")]
     pub batch_size: i32,
     /// What becomes of a line over `max.line.bytes`: `split` makes several records, each with the
     /// header `file.line.part`, `truncate` makes one, with the header `file.line.truncated`, and

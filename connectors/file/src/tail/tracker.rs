@@ -96,6 +96,8 @@ pub struct Tracker {
     turn: u64,
     told: HashSet<String>,
     look_soon: bool,
+    /// Records of the last batch: about as many are expected of the next.
+    last_count: usize,
 }
 
 impl Tracker {
@@ -114,6 +116,7 @@ impl Tracker {
             turn: 0,
             told: HashSet::new(),
             look_soon: false,
+            last_count: 0,
         }
     }
 
@@ -150,7 +153,9 @@ impl Tracker {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let mut batch = SourceBatch { records: Vec::new(), checkpoints: std::mem::take(&mut self.checkpoints) };
+        let expected = if self.queue.is_empty() { 0 } else { self.last_count.min(limits.records) };
+        let mut batch =
+            SourceBatch { records: Vec::with_capacity(expected), checkpoints: std::mem::take(&mut self.checkpoints) };
         let mut bytes = 0;
         while batch.records.len() < limits.records && bytes < limits.bytes {
             let Some(path) = self.queue.pop_front() else { break };
@@ -176,6 +181,7 @@ impl Tracker {
                 }
             }
         }
+        self.last_count = batch.records.len();
         Ok(batch)
     }
 
@@ -211,14 +217,13 @@ impl Tracker {
         let given_out = loop {
             let Some(block) = &mut life.block else { break Ok(Turn::Done) };
             if batch.records.len() >= limits.records || *bytes >= limits.bytes {
-                break Ok(Turn::Cut);
+                break Ok(if block.rest().is_empty() { Turn::Done } else { Turn::Cut });
             }
             match block.next(&self.settings.rules, &mut part) {
                 Ok(Some(line)) => {
                     *bytes += line.text.len();
                     batch.records.push((self.make)(&slot.name, line));
                 }
-                Ok(None) if batch.records.len() == before => break Ok(Turn::Rest),
                 Ok(None) => break Ok(Turn::Done),
                 Err(error) => break Err(error),
             }
@@ -228,7 +233,7 @@ impl Tracker {
             let progress = life.progress().clone();
             batch.checkpoints.push(slot.checkpoint(batch.records.len(), &progress));
         }
-        if matches!(given_out, Ok(Turn::Done | Turn::Rest))
+        if matches!(given_out, Ok(Turn::Done))
             && let Some(life) = slot.lives.front_mut()
         {
             life.finish_block();

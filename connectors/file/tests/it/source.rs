@@ -94,6 +94,23 @@ fn large_files_are_read_whole_and_in_order() {
 }
 
 #[test]
+fn a_batch_that_ends_where_a_buffer_does_is_no_end() {
+    let world = World::new();
+    // 131,072 lines fill a read buffer exactly.
+    world.write("in.txt", "abc\n".repeat(300_000));
+    for size in ["32768", "131072", "1"] {
+        let mut run = world.files("in.txt", &[("batch.size", size), ("batch.bytes", "100000000")]);
+        let count = if size == "1" { 500 } else { 300_000 };
+        let mut seen = 0;
+        while seen < count {
+            let records = run.poll().unwrap().len();
+            assert!(records > 0, "a poll came back empty after {seen} of {count}");
+            seen += records;
+        }
+    }
+}
+
+#[test]
 fn a_pattern_reads_all_files_and_those_that_come_later() {
     let world = World::new();
     world.write("a.log", lines("a", 3));
