@@ -292,7 +292,8 @@ async fn two_consumers_share_the_partitions_and_one_takes_over() {
     let (mut one, mut two) = (consumer(&t, told.clone()), consumer(&t, told));
     let mut both = async || {
         let (a, b) = tokio::join!(one.poll(Duration::from_millis(20)), two.poll(Duration::from_millis(20)));
-        (a.unwrap(), b.unwrap());
+        a.unwrap();
+        b.unwrap();
         let (a, b) = (one.owned(), two.owned());
         let mut all: Vec<_> = a.iter().chain(&b).map(|(_, partition)| *partition).collect();
         all.sort_unstable();
