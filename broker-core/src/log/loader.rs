@@ -42,6 +42,8 @@ pub(super) struct LoadContext {
 pub(super) struct Checkpointed {
     /// The last stop was orderly.
     pub(super) clean: bool,
+    /// The recovery point is known for sure: segments that do not join there cannot hold anything acknowledged.
+    pub(super) certain: bool,
     pub(super) recovery_point: i64,
     pub(super) log_start_offset: i64,
     pub(super) high_watermark: i64,
@@ -156,7 +158,7 @@ impl Loader<'_> {
         let mut epochs = self.load_epochs()?;
         let made_segment = segments.is_empty();
         if made_segment {
-            let base_offset = self.known.log_start_offset.max(0);
+            let base_offset = self.known.log_start_offset;
             segments.push(Arc::new(Segment::create(self.disk(), &self.dir, base_offset, now_ms)?));
         }
         let log_end = match self.clean_end(&segments)? {
@@ -253,7 +255,11 @@ impl Loader<'_> {
                 (log_end, kept) = (next_base.unwrap_or(log_end), i + 1);
                 continue;
             }
-            if i > 0 && segment.base_offset > self.known.recovery_point && segment.base_offset != log_end {
+            // Past the recovery point segments join without a gap, unless one between was lost with what was not synced; then nothing behind
+            // it was acknowledged either. Retention and cleaning touch only what the checkpoint covers.
+            let joins =
+                if i == 0 { segment.base_offset <= self.known.recovery_point } else { segment.base_offset == log_end };
+            if self.known.certain && segment.base_offset > self.known.recovery_point && !joins {
                 cut = true;
                 break;
             }
@@ -264,12 +270,18 @@ impl Loader<'_> {
                 break;
             }
         }
-        let dropped = segments.split_off(kept);
+        let mut dropped = segments.split_off(kept);
         for segment in &dropped {
             tracing::error!(partition = %self.name, base_offset = segment.base_offset, bytes = segment.size(), "dropping a segment behind damage");
             for path in segment.mark_deleted()? {
                 self.disk().remove_file(&path)?;
             }
+        }
+        dropped.clear();
+        if segments.is_empty() {
+            log_end = self.known.log_start_offset.max(self.known.recovery_point);
+            let now_ms = self.context.env.clock.wall_ms();
+            segments.push(Arc::new(Segment::create(self.disk(), &self.dir, log_end, now_ms)?));
         }
         if log_end < self.known.recovery_point {
             let recovery_point = self.known.recovery_point;

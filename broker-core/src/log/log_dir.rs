@@ -1,9 +1,10 @@
 //! A log directory: its lock, its identity, its health, its free space.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use levada_env::disk::{DiskLock, FileKind};
 use levada_env::{Env, Instant, time::Duration};
@@ -18,8 +19,10 @@ const RECHECK_BYTES: i64 = 64 << 20;
 /// How often a full disk is asked again.
 const RECHECK_FULL: Duration = Duration::from_millis(200);
 
+/// Writes the directory's recovery points.
+type Checkpointer = Box<dyn Fn() + Send + Sync>;
+
 /// See the module. One per directory, shared by its partitions.
-#[derive(Debug)]
 pub struct LogDir {
     /// Where it is.
     path: Arc<PathBuf>,
@@ -36,7 +39,14 @@ pub struct LogDir {
     offline_tx: watch::Sender<bool>,
     refused: AtomicU64,
     trash: Mutex<Trash>,
+    checkpointer: OnceLock<Checkpointer>,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
+}
+
+impl fmt::Debug for LogDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogDir").field("path", &self.path).field("offline", &self.offline).finish_non_exhaustive()
+    }
 }
 
 impl LogDir {
@@ -52,6 +62,7 @@ impl LogDir {
             offline_tx: watch::Sender::new(false),
             refused: AtomicU64::new(0),
             trash: Mutex::default(),
+            checkpointer: OnceLock::new(),
             lock: Mutex::new(lock),
         }
     }
@@ -127,6 +138,17 @@ impl LogDir {
     /// Appends refused for lack of space so far.
     pub fn refused_appends(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_checkpointer(&self, checkpointer: Checkpointer) {
+        let _ = self.checkpointer.set(checkpointer);
+    }
+
+    /// Writes the recovery points now, on the calling disk thread: before files go that recovery would otherwise miss.
+    pub(super) fn checkpoint_now(&self) {
+        if let Some(checkpointer) = self.checkpointer.get() {
+            checkpointer();
+        }
     }
 
     /// Lets another process, or a new manager in this one, have the directory. Nothing may be written afterwards.

@@ -127,7 +127,16 @@ impl LogManager {
         for dir in &manager.dirs {
             manager.load_dir(dir).await?;
         }
-        Ok(Arc::new(manager))
+        let manager = Arc::new(manager);
+        for dir in &manager.dirs {
+            let weak = Arc::downgrade(&manager);
+            dir.context.log_dir.set_checkpointer(Box::new(move || {
+                if let Some(manager) = weak.upgrade() {
+                    manager.write_checkpoints(&[RECOVERY_POINT_FILE, LOG_START_FILE]);
+                }
+            }));
+        }
+        Ok(manager)
     }
 
     async fn load_dir(&self, dir: &DirState) -> Result<(), OpenError> {
@@ -236,7 +245,7 @@ impl LogManager {
         }
         let context = &self.emptiest_dir()?.context;
         let dir = context.log_dir.path().join(partition.dir_name());
-        let fresh = Checkpointed { clean: true, ..Checkpointed::default() };
+        let fresh = Checkpointed { clean: true, certain: true, ..Checkpointed::default() };
         let log = load(context, partition.clone(), dir, fresh, config, topic_id)?;
         self.partitions.write().insert(partition, log.clone());
         Ok(log)
@@ -440,7 +449,9 @@ impl Inner {
         let writer = self.writer.lock();
         let end = self.log_end();
         let write = || -> io::Result<()> {
-            self.active().finish_indexes(end)?;
+            for segment in self.segments().iter() {
+                segment.sync_indexes()?;
+            }
             let snapshot = self.dir.join(super::segment::file_name(end, super::segment::SNAPSHOT_SUFFIX));
             if !self.env.disk.exists(&snapshot) {
                 self.write_snapshot(&writer, end)?;
@@ -454,6 +465,7 @@ impl Inner {
 /// The checkpoint files of one log directory.
 struct DirCheckpoints {
     clean: bool,
+    certain: bool,
     recovery_points: Offsets,
     log_starts: Offsets,
     high_watermarks: Offsets,
@@ -463,28 +475,30 @@ struct DirCheckpoints {
 impl DirCheckpoints {
     /// A damaged file is as good as none: verification then covers everything.
     fn read(disk: &dyn Disk, path: &Path, clean: bool) -> Result<Self, OpenError> {
-        let mut damaged = false;
-        let mut read = |name: &str| {
+        let read = |name: &str| {
             let path = path.join(name);
             match checkpoint::read_offsets(disk, &path) {
-                Ok(offsets) => Ok(offsets),
+                Ok(offsets) => Ok((offsets, true)),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::warn!(path = %path.display(), %error, "unreadable checkpoint, verifying everything it covers");
-                    damaged = true;
-                    Ok(Offsets::new())
+                    Ok((Offsets::new(), false))
                 }
                 Err(error) => Err(io_error("read", &path)(error)),
             }
         };
-        let (recovery_points, log_starts) = (read(RECOVERY_POINT_FILE)?, read(LOG_START_FILE)?);
-        let (high_watermarks, cleaned) = (read(HIGH_WATERMARK_FILE)?, read(CLEANER_FILE)?);
-        Ok(Self { clean: clean && !damaged, recovery_points, log_starts, high_watermarks, cleaned })
+        let (recovery_points, readable) = read(RECOVERY_POINT_FILE)?;
+        // Written when the directory was made, so a missing one was lost.
+        let certain = readable && disk.exists(&path.join(RECOVERY_POINT_FILE));
+        let (log_starts, high_watermarks) = (read(LOG_START_FILE)?.0, read(HIGH_WATERMARK_FILE)?.0);
+        let cleaned = read(CLEANER_FILE)?.0;
+        Ok(Self { clean: clean && certain, certain, recovery_points, log_starts, high_watermarks, cleaned })
     }
 
     fn of(&self, partition: &TopicPartition) -> Checkpointed {
         let offset = |offsets: &Offsets| offsets.get(partition).copied().unwrap_or(0).max(0);
         Checkpointed {
             clean: self.clean,
+            certain: self.certain,
             recovery_point: offset(&self.recovery_points),
             log_start_offset: offset(&self.log_starts),
             high_watermark: offset(&self.high_watermarks),
@@ -541,6 +555,12 @@ fn open_dir(
         ("node.id".to_owned(), node_id.to_string()),
         ("directory.id".to_owned(), directory_id.clone()),
     ]);
+    // First the checkpoint: once the directory has its identity, a missing recovery point means damage.
+    let recovery_point = path.join(RECOVERY_POINT_FILE);
+    if !disk.exists(&recovery_point) {
+        checkpoint::write_offsets(&**disk, &recovery_point, &Offsets::new())
+            .map_err(io_error("write", &recovery_point))?;
+    }
     checkpoint::write_properties(&**disk, &meta, &properties).map_err(io_error("write", &meta))?;
     Ok((lock, directory_id))
 }

@@ -24,7 +24,16 @@ impl Inner {
         self.check_usable()?;
         let mut writer = self.writer.lock();
         let segments = self.segments();
-        let count = self.deletable(&segments).map_err(LogError::io("retention"))?;
+        let mut count = self.deletable(&segments).map_err(LogError::io("retention"))?;
+        let ends = |i: usize| segments.get(i + 1).map_or_else(|| self.log_end(), |next| next.base_offset);
+        let covered = |count: usize| count == 0 || ends(count - 1) <= self.checkpointed.load(Ordering::Acquire);
+        if !covered(count) {
+            // Recovery takes a log that begins past the recovery point for one that lost its front.
+            self.log_dir.checkpoint_now();
+        }
+        while !covered(count) {
+            count -= 1;
+        }
         if count == 0 {
             return Ok(0);
         }

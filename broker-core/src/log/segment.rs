@@ -50,6 +50,8 @@ pub(super) fn parse_file_name(name: &str) -> Option<(i64, &str)> {
 struct Indexes {
     offset: OffsetIndex,
     time: TimeIndex,
+    /// The files have content that was not synced.
+    unsynced: bool,
 }
 
 /// A batch found by scanning a log file.
@@ -152,8 +154,9 @@ impl Segment {
         if !self.used.swap(false, Ordering::Relaxed) {
             *self.file.lock() = None;
             let mut indexes = self.indexes.lock();
-            let unwritten = |i: &Indexes| i.offset.written < i.offset.len() || i.time.written < i.time.len();
-            if indexes.as_ref().is_some_and(|indexes| !unwritten(indexes)) {
+            let saved =
+                |i: &Indexes| !i.unsynced && i.offset.written == i.offset.len() && i.time.written == i.time.len();
+            if indexes.as_ref().is_some_and(saved) {
                 *indexes = None;
             }
         }
@@ -227,11 +230,13 @@ impl Segment {
         if !bytes.is_empty() {
             self.disk.open(&self.path(INDEX_SUFFIX), OpenOptions::CREATE)?.write_all_at(&bytes, at)?;
             indexes.offset.written = indexes.offset.len();
+            indexes.unsynced = true;
         }
         let (bytes, at) = indexes.time.unwritten();
         if !bytes.is_empty() {
             self.disk.open(&self.path(TIME_INDEX_SUFFIX), OpenOptions::CREATE)?.write_all_at(&bytes, at)?;
             indexes.time.written = indexes.time.len();
+            indexes.unsynced = true;
         }
         Ok(())
     }
@@ -247,10 +252,19 @@ impl Segment {
         Ok(())
     }
 
-    /// Makes the index files durable; the log file is synced apart.
+    /// Makes the index files durable if they have anything new; the log file is synced apart. Below the recovery point and after an orderly
+    /// stop index files are trusted, so they must never be there half-written.
     pub(super) fn sync_indexes(&self) -> io::Result<()> {
-        if let Some(indexes) = self.indexes.lock().as_mut() {
-            self.write_indexes(indexes)?;
+        match self.indexes.lock().as_mut() {
+            Some(indexes) => self.write_and_sync_indexes(indexes),
+            None => Ok(()),
+        }
+    }
+
+    fn write_and_sync_indexes(&self, indexes: &mut Indexes) -> io::Result<()> {
+        self.write_indexes(indexes)?;
+        if !indexes.unsynced {
+            return Ok(());
         }
         for suffix in [INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
             match self.disk.open(&self.path(suffix), OpenOptions::WRITE) {
@@ -259,6 +273,7 @@ impl Segment {
                 Err(error) => return Err(error),
             }
         }
+        indexes.unsynced = false;
         Ok(())
     }
 
@@ -286,7 +301,7 @@ impl Segment {
         let (Some(offset), Some(time)) = (offset, time) else { return Ok(None) };
         let Some(offset) = OffsetIndex::decode(&offset, self.size()) else { return Ok(None) };
         let Some(time) = TimeIndex::decode(&time) else { return Ok(None) };
-        let indexes = Indexes { offset, time };
+        let indexes = Indexes { offset, time, unsynced: false };
         // Entries are sparse: what follows the last one is looked at in the log itself, which also shows whether the index belongs to it.
         let from = u64::from(indexes.offset.last().map_or(0, |(_, position)| position));
         let mut max_timestamp = indexes.time.last().map_or(-1, |(timestamp, _)| timestamp);
@@ -312,7 +327,7 @@ impl Segment {
         let mut indexes = rebuilt.indexes;
         self.max_timestamp.store(rebuilt.max_timestamp, Ordering::Relaxed);
         self.remove_index_files()?;
-        self.write_indexes(&mut indexes)?;
+        self.write_and_sync_indexes(&mut indexes)?;
         Ok(indexes)
     }
 
@@ -356,32 +371,52 @@ impl Segment {
         self.with_indexes(|indexes| u64::from(indexes.offset.position_for_offset(relative)))
     }
 
-    /// The batch that holds `offset`, or the first after it.
-    /// `size` is what the caller saw published, so that several look-ups see the same segment.
-    pub(super) fn find_offset(&self, offset: i64, size: u64) -> io::Result<Option<Found>> {
-        let from = self.scan_start_for_offset(offset)?;
-        for found in self.scan(from, size)? {
-            let found = found?;
-            if found.header.last_offset() >= offset {
-                return Ok(Some(found));
+    /// Runs a look-up again after making the indexes anew, if they led astray: a damaged index must not hide records.
+    fn distrusting_indexes<T>(&self, look: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match look() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let mut slot = self.indexes.lock();
+                *slot = Some(self.rebuild_indexes().map_err(|_| error)?);
+                drop(slot);
+                look()
             }
+            result => result,
         }
-        Ok(None)
+    }
+
+    /// The batch that holds `offset`, or the first after it. `size` is what the caller saw published, so that several look-ups see the same
+    /// segment.
+    pub(super) fn find_offset(&self, offset: i64, size: u64) -> io::Result<Option<Found>> {
+        self.distrusting_indexes(|| {
+            let from = self.scan_start_for_offset(offset)?;
+            for (i, found) in self.scan(from, size)?.enumerate() {
+                let found = found?;
+                if i == 0 && from > 0 && found.header.base_offset > offset {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "the offset index points past the offset"));
+                }
+                if found.header.last_offset() >= offset {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        })
     }
 
     /// The end of the last whole batch that ends at or before `limit`, looked for from `from`, where a batch begins.
     pub(super) fn last_batch_end_before(&self, from: u64, limit: u64) -> io::Result<u64> {
-        let near = self
-            .with_indexes(|indexes| u64::from(indexes.offset.position_before(limit.min(u64::from(u32::MAX)) as u32)))?;
-        let mut end = from.max(near.min(limit));
-        for found in self.scan(end, self.size())? {
-            let found = found?;
-            if found.end() > limit {
-                break;
+        self.distrusting_indexes(|| {
+            let known = limit.min(u64::from(u32::MAX)) as u32;
+            let near = self.with_indexes(|indexes| u64::from(indexes.offset.position_before(known)))?;
+            let mut end = from.max(near.min(limit));
+            for found in self.scan(end, self.size())? {
+                let found = found?;
+                if found.end() > limit {
+                    break;
+                }
+                end = found.end();
             }
-            end = found.end();
-        }
-        Ok(end)
+            Ok(end)
+        })
     }
 
     /// Where to scan from for a timestamp of at least `timestamp`.

@@ -199,14 +199,15 @@ impl Inner {
         // One at a time: who takes the dirty flags below must have synced before anyone else acknowledges what they cover.
         let _serial = self.sync.serial.lock();
         self.check_usable()?;
-        let (generation, dir_dirty, new_partition, rolled) = {
+        let (generation, target, dir_dirty, new_partition, rolled) = {
             let mut sync = self.sync.inner.lock();
+            // The end is read before the flags are taken: a segment's flag is set before the log end moves into it, so every segment below
+            // `target` has its directory entry and its predecessor's indexes covered here.
+            let target = self.log_end();
             sync.unflushed_since = None;
             let dirty = (std::mem::take(&mut sync.dir_dirty), std::mem::take(&mut sync.new_partition));
-            (sync.generation, dirty.0, dirty.1, std::mem::take(&mut sync.rolled))
+            (sync.generation, target, dirty.0, dirty.1, std::mem::take(&mut sync.rolled))
         };
-        // Read after the flags were taken: a segment made later sets them again before the log end moves into it.
-        let target = self.log_end();
         let from = self.sync.flushed();
         self.sync_files(from, target, dir_dirty, new_partition, &rolled).map_err(|error| self.sync_failed(&error))?;
         let valid = {

@@ -78,6 +78,10 @@ impl Inner {
         self.high_watermark.store(offset, Ordering::Release);
         self.epochs.lock().truncate_from_end(0);
         self.sync.restarted(offset);
+        self.env
+            .disk
+            .sync_dir(&self.dir)
+            .map_err(|error| self.write_failed("fsync of the partition directory", &error))?;
         self.finish_truncation(writer, offset)
     }
 
@@ -103,6 +107,8 @@ impl Inner {
         writer.since_index_entry = self.active().size();
         self.first_unstable.store(writer.producers.first_unstable_offset().unwrap_or(-1), Ordering::Release);
         self.sync.segment_rolled(None);
+        // A recovery point above the new end would have recovery trust what is appended there next.
+        self.log_dir.checkpoint_now();
         Ok(())
     }
 

@@ -447,6 +447,26 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_synced_before_its_own_entry_is_keeps_its_content() {
+        for seed in 0..20 {
+            let disk = disk();
+            disk.create_dir_all(Path::new("/d/sub")).unwrap();
+            disk.open(Path::new("/d/sub/f"), OpenOptions::CREATE).unwrap();
+            disk.sync_dir(Path::new("/d/sub")).unwrap();
+            let early = disk.crash(seed);
+            assert!(!early.exists(Path::new("/d/sub/f")) || early.exists(Path::new("/d/sub")));
+        }
+        for seed in 0..20 {
+            let disk = disk();
+            disk.create_dir_all(Path::new("/d/sub")).unwrap();
+            disk.open(Path::new("/d/sub/f"), OpenOptions::CREATE).unwrap();
+            disk.sync_dir(Path::new("/d/sub")).unwrap();
+            disk.sync_dir(Path::new("/d")).unwrap();
+            assert!(disk.crash(seed).exists(Path::new("/d/sub/f")));
+        }
+    }
+
+    #[test]
     fn an_atomic_replacement_is_old_or_new_never_torn() {
         let path = Path::new("/d/c");
         for seed in 0..100 {

@@ -171,6 +171,9 @@ impl State {
                 apply(&mut tree, op);
             }
         }
+        // A directory may be durable before its own entry in the directory above is; without that entry its content is out of reach.
+        let all = tree.clone();
+        tree.retain(|path, _| path.ancestors().skip(1).all(|dir| is_root(dir) || all.get(dir) == Some(&Node::Dir)));
         let keep_per_mille = *[0, 500, 950, 1000].get(rng.below(4) as usize).unwrap_or(&0);
         let mut inodes = BTreeMap::new();
         for node in tree.values() {
@@ -188,24 +191,24 @@ impl State {
 pub(super) fn has_parent(tree: &Tree, path: &Path) -> bool {
     match path.parent() {
         None => true,
-        Some(parent) => {
-            parent.parent().is_none() || parent.as_os_str().is_empty() || tree.get(parent) == Some(&Node::Dir)
-        }
+        Some(parent) => is_root(parent) || tree.get(parent) == Some(&Node::Dir),
     }
+}
+
+fn is_root(path: &Path) -> bool {
+    path.parent().is_none() || path.as_os_str().is_empty()
 }
 
 fn apply(tree: &mut Tree, op: &DirOp) {
     match op {
         DirOp::Create { path, node } => {
-            if has_parent(tree, path) {
-                tree.insert(path.clone(), *node);
-            }
+            tree.insert(path.clone(), *node);
         }
         DirOp::Remove { path } => {
             tree.retain(|have, _| !have.starts_with(path));
         }
         DirOp::Rename { from, to } => {
-            if !has_parent(tree, to) || !tree.contains_key(from) {
+            if !tree.contains_key(from) {
                 return;
             }
             let moved: Vec<(PathBuf, Node)> =

@@ -77,16 +77,17 @@ pub(super) async fn append_under(log: &PartitionLog, bytes: Bytes, epoch: i32) -
 }
 
 /// All batches from `start` to the end, read with the given answer size.
-pub(super) async fn read_from(log: &PartitionLog, start: i64, max_bytes: usize) -> Result<Vec<Batch>, LogError> {
+pub(super) async fn read_from(log: &PartitionLog, start: i64, max_bytes: usize) -> Result<Vec<Batch>, String> {
     let (mut at, end_offset) = (start, log.log_end_offset());
     let mut batches = Vec::new();
     while at < end_offset {
-        let read = log.read(at, ReadLimits { max_bytes, end_offset, at_least_one: true }).await?;
-        let chunks = log.materialise(read.data).await?;
+        let limits = ReadLimits { max_bytes, end_offset, at_least_one: true };
+        let read = log.read(at, limits).await.map_err(|error| error.to_string())?;
+        let chunks = log.materialise(read.data).await.map_err(|error| error.to_string())?;
         let before = at;
         for batch in BatchIter::of_chunks(chunks) {
-            let batch = batch.unwrap();
-            batch.verify_crc().unwrap();
+            let batch = batch.map_err(|error| error.to_string())?;
+            batch.verify_crc().map_err(|error| error.to_string())?;
             at = batch.header.next_offset();
             batches.push(batch);
         }
@@ -98,17 +99,21 @@ pub(super) async fn read_from(log: &PartitionLog, start: i64, max_bytes: usize) 
 }
 
 /// Offset and value of every record from `start` on.
-pub(super) async fn values_from(log: &PartitionLog, start: i64) -> Vec<(i64, Vec<u8>)> {
+pub(super) async fn try_values_from(log: &PartitionLog, start: i64) -> Result<Vec<(i64, Vec<u8>)>, String> {
     let mut values = Vec::new();
-    for batch in read_from(log, start, 700).await.unwrap() {
-        for record in batch.records(1 << 20).unwrap() {
-            let record = record.unwrap();
+    for batch in read_from(log, start, 700).await? {
+        for record in batch.records(1 << 20).map_err(|error| error.to_string())? {
+            let record = record.map_err(|error| error.to_string())?;
             if record.offset >= start {
                 values.push((record.offset, record.value.unwrap_or_default().to_vec()));
             }
         }
     }
-    values
+    Ok(values)
+}
+
+pub(super) async fn values_from(log: &PartitionLog, start: i64) -> Vec<(i64, Vec<u8>)> {
+    try_values_from(log, start).await.unwrap()
 }
 
 /// Empties the tail cache, so that reads go to the files.
