@@ -1,0 +1,34 @@
+//! The tests of the file connectors once more, on connectors that come out of the library.
+//!
+//! The modules are those of `connectors/file/tests/it`; what they import as `levada_connector_file` is here
+//! [`library`], whose types have the same names and hand every call over to the library.
+
+extern crate self as levada_connector_file;
+
+mod library;
+
+pub use library::{FileSink, FileSource, FileStreamSink, FileStreamSource};
+
+#[path = "../../../tests/it/acceptance.rs"]
+mod acceptance;
+#[path = "../../../tests/it/contents.rs"]
+mod contents;
+#[path = "../../../tests/it/errors.rs"]
+mod errors;
+#[path = "../../../tests/it/rotation.rs"]
+mod rotation;
+#[path = "../../../tests/it/sink.rs"]
+mod sink;
+#[path = "../../../tests/it/source.rs"]
+mod source;
+#[path = "../../../tests/it/world.rs"]
+mod world;
+
+#[test]
+fn no_module_of_the_suite_is_left_out() {
+    let modules = |text: &str| -> Vec<String> {
+        let names = text.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+        names.filter(|name| *name != "library").map(str::to_owned).collect()
+    };
+    assert_eq!(modules(include_str!("main.rs")), modules(include_str!("../../../tests/it/main.rs")));
+}
