@@ -8,6 +8,7 @@
 //! before each submission (invariant 8): once the token is revoked the handle can't write any more.
 
 mod ack_tracker;
+pub mod conformance;
 pub mod embedded;
 mod error;
 mod owner;
