@@ -97,7 +97,7 @@ impl Membership {
             return Ok(());
         }
         let request =
-            FindCoordinatorRequest { key: group.to_owned(), key_type: 0, coordinator_keys: vec![group.to_owned()] };
+            FindCoordinatorRequest { key_type: 0, coordinator_keys: vec![group.to_owned()], ..Default::default() };
         let answer = call(&*self.transport, request, REQUEST_TIMEOUT).await?;
         let code = answer.coordinators.first().map_or(answer.error_code, |found| found.error_code);
         check(|| format!("coordinator of group {group}"), code, None)?;

@@ -1,4 +1,5 @@
-//! A node in this process, from its configuration to its REST answers.
+//! A node in this process, from its configuration to its REST answers, and parts of it with the broker.
 
+mod bus;
 mod http;
 mod node;
