@@ -79,7 +79,12 @@ async fn one(
             error_code: ErrorCode::None.code(),
             timestamp: found.timestamp,
             offset: found.offset,
-            leader_epoch: if found.offset >= 0 { epoch_at(&partition, found.offset) } else { -1 },
+            // The field is new in version 4 and may not be set before.
+            leader_epoch: if found.offset >= 0 && ctx.api_version >= 4 {
+                epoch_at(&partition, found.offset)
+            } else {
+                -1
+            },
         },
         Err(error) => failure(wanted, error.error_code()),
     }

@@ -1,6 +1,7 @@
 //! Tests of the whole broker: over the in-process transport, over real sockets, and on a simulated machine that crashes.
 
 mod admin;
+mod all_versions;
 mod configs;
 mod fetch_sessions;
 mod groups;
