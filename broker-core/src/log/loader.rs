@@ -156,6 +156,7 @@ impl Loader<'_> {
             segments.push(Arc::new(Segment::found(self.disk(), &self.dir, *base_offset, *size, now_ms)));
         }
         let mut epochs = self.load_epochs()?;
+        let epochs_lost = epochs.entries().is_empty();
         let made_segment = segments.is_empty();
         if made_segment {
             let base_offset = self.known.log_start_offset;
@@ -165,7 +166,8 @@ impl Loader<'_> {
             Some(log_end) => log_end,
             None => self.recover(&mut segments, &mut epochs)?,
         };
-        if epochs.entries().is_empty() && log_end > 0 {
+        if epochs_lost && log_end > 0 {
+            epochs = LeaderEpochs::default();
             self.rebuild_epochs(&segments, &mut epochs)?;
         }
         epochs.truncate_from_end(log_end.max(1));

@@ -322,7 +322,15 @@ impl Segment {
     fn rebuild_indexes(&self) -> io::Result<Indexes> {
         let mut rebuilt = IndexBuilder::new(4096);
         for found in self.scan(0, self.size())? {
-            rebuilt.add(self, &found?);
+            match found {
+                Ok(found) => rebuilt.add(self, &found),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    // What is in front of the damage stays readable.
+                    tracing::error!(path = %self.path(LOG_SUFFIX).display(), %error, "segment is damaged");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
         let mut indexes = rebuilt.indexes;
         self.max_timestamp.store(rebuilt.max_timestamp, Ordering::Relaxed);
@@ -402,21 +410,38 @@ impl Segment {
         })
     }
 
-    /// The end of the last whole batch that ends at or before `limit`, looked for from `from`, where a batch begins.
+    /// The end of the last whole batch that ends at or before `limit`, looked for from `from`, where a batch begins. Ends in front of damage.
     pub(super) fn last_batch_end_before(&self, from: u64, limit: u64) -> io::Result<u64> {
-        self.distrusting_indexes(|| {
+        let near = self.distrusting_indexes(|| {
             let known = limit.min(u64::from(u32::MAX)) as u32;
             let near = self.with_indexes(|indexes| u64::from(indexes.offset.position_before(known)))?;
-            let mut end = from.max(near.min(limit));
-            for found in self.scan(end, self.size())? {
-                let found = found?;
-                if found.end() > limit {
-                    break;
+            self.batches_end(from.max(near.min(limit)), limit)
+        });
+        match near {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let mut end = from;
+                for found in self.scan(from, self.size())? {
+                    match found {
+                        Ok(found) if found.end() <= limit => end = found.end(),
+                        _ => break,
+                    }
                 }
-                end = found.end();
+                Ok(end)
             }
-            Ok(end)
-        })
+            near => near,
+        }
+    }
+
+    fn batches_end(&self, from: u64, limit: u64) -> io::Result<u64> {
+        let mut end = from;
+        for found in self.scan(from, self.size())? {
+            let found = found?;
+            if found.end() > limit {
+                break;
+            }
+            end = found.end();
+        }
+        Ok(end)
     }
 
     /// Where to scan from for a timestamp of at least `timestamp`.

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::LogError;
 use super::checkpoint::PARTITION_METADATA_FILE;
 use super::partition_log::{Inner, PartitionLog};
-use super::segment::Segment;
+use super::segment::{SNAPSHOT_SUFFIX, Segment, file_name};
 use crate::config::AckDurability;
 
 type Waiter = oneshot::Sender<Result<(), LogError>>;
@@ -256,8 +256,12 @@ impl Inner {
             }
         }
         for segment in rolled {
-            if self.segments().iter().any(|have| Arc::ptr_eq(have, segment)) {
-                ignore_missing(segment.sync_indexes())?;
+            let segments = self.segments();
+            let Some(at) = segments.iter().position(|have| Arc::ptr_eq(have, segment)) else { continue };
+            ignore_missing(segment.sync_indexes())?;
+            // The snapshot outlives the batches it was made of, when retention takes those.
+            if let Some(next) = segments.get(at + 1) {
+                self.sync_small_file(&file_name(next.base_offset, SNAPSHOT_SUFFIX))?;
             }
         }
         if dir_dirty {

@@ -89,6 +89,7 @@ impl Inner {
     fn lower_end(&self, end: i64) {
         let log_start_offset = self.log_start();
         self.log_end_offset.store(end, Ordering::Release);
+        self.log_start_offset.fetch_min(end, Ordering::AcqRel);
         self.high_watermark.fetch_min(end, Ordering::AcqRel);
         self.checkpointed.fetch_min(end, Ordering::AcqRel);
         self.cleaned_to.fetch_min(end, Ordering::AcqRel);
@@ -107,6 +108,10 @@ impl Inner {
         writer.since_index_entry = self.active().size();
         self.first_unstable.store(writer.producers.first_unstable_offset().unwrap_or(-1), Ordering::Release);
         self.sync.segment_rolled(None);
+        // The cut is made durable before anything is appended behind it; half of it surviving a power loss would mix two histories.
+        let durable =
+            self.active().file().and_then(|file| file.sync_all()).and_then(|()| self.env.disk.sync_dir(&self.dir));
+        durable.map_err(|error| self.write_failed("fsync of a truncation", &error))?;
         // A recovery point above the new end would have recovery trust what is appended there next.
         self.log_dir.checkpoint_now();
         Ok(())

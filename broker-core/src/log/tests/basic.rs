@@ -477,7 +477,7 @@ async fn the_same_on_the_real_disk_and_a_second_process_is_refused() {
     let log = manager.get(&partition()).unwrap();
     assert_eq!(log.topic_id(), Some(topic_id));
     assert_values(&log, 0, 100).await;
-    drop((manager, log));
+    manager.shutdown().await;
     let mut other = real_options(dir.path());
     other.node_id = 9;
     assert!(matches!(LogManager::open(Env::real(), other).await, Err(OpenError::Identity { .. })));
