@@ -35,7 +35,7 @@ pub fn begin(tracker: &Tracker, path: &Path, facts: &Facts, files: &BTreeMap<Pat
     let start = match &stored {
         Some(own) if own.id.is_none_or(|id| id == facts.id) => own_file(own, &mut input, &mut begun)?,
         own => {
-            let elsewhere = tracker.slots.values().filter_map(|other| other.stored.as_ref());
+            let elsewhere = tracker.slots.values().filter_map(|other| other.stored.as_ref()).chain(&slot.earlier);
             let renamed = elsewhere.filter(|other| other.id == Some(facts.id)).cloned();
             match first_fit(renamed, &mut input)? {
                 Some(start) => Some(start),
@@ -105,7 +105,11 @@ fn copied<'a>(tracker: &'a Tracker, path: &'a Path) -> impl Iterator<Item = Prog
     let siblings = tracker.slots.values().filter(move |slot| is_original(&slot.stem, slot.name.len()));
     let live = siblings.flat_map(|slot| slot.stored.iter().chain(slot.lives.iter().map(Life::progress)));
     let retired = tracker.retired.iter().filter(move |retired| is_original(&retired.stem, retired.path_len));
-    live.chain(retired.map(|retired| &retired.progress)).filter(|progress| progress.head.len > 0).cloned()
+    let earlier = own.map(|own| own.earlier.as_slice()).unwrap_or_default();
+    live.chain(retired.map(|retired| &retired.progress))
+        .chain(earlier)
+        .filter(|progress| progress.head.len > 0)
+        .cloned()
 }
 
 /// The farthest progress that fits.

@@ -1,7 +1,10 @@
 //! What file names say about rotation, and which task reads which file.
 
 use crate::hash::hash;
-use std::path::Path;
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 /// The name that the files of one rotation have in common: the path without a compression suffix and
 /// without what a rotation adds behind the name (`.1`, `-20260131`, `.2026-01-31`, `.old`).
@@ -46,6 +49,31 @@ fn has_extension(name: &str) -> bool {
     name.rfind('.').is_some_and(|dot| dot > 0 && dot + 1 < name.len())
 }
 
+/// How many rotations back [`earlier_names`] goes.
+const ROTATIONS: u32 = 5;
+
+/// Names that a file of a rotation may have had before: unpacked, with a lower number, or the first.
+pub fn earlier_names(path: &Path) -> Vec<PathBuf> {
+    const PACKED: [&str; 3] = [".gz", ".zst", ".zstd"];
+    let own = path.to_string_lossy();
+    let (plain, suffix) = match PACKED.iter().find_map(|suffix| Some((own.strip_suffix(suffix)?, *suffix))) {
+        Some(split) => split,
+        None => (&*own, ""),
+    };
+    let stem = rotation_stem(path);
+    let mut names = vec![plain.to_owned(), stem];
+    if let Some((base, number)) = plain.rsplit_once('.')
+        && let Ok(number) = number.parse::<u32>()
+    {
+        for earlier in (number.saturating_sub(ROTATIONS)..number).rev() {
+            names.push(format!("{base}.{earlier}"));
+            names.push(format!("{base}.{earlier}{suffix}"));
+        }
+    }
+    let mut seen = HashSet::from([own.into_owned()]);
+    names.into_iter().filter(|name| seen.insert(name.clone())).map(PathBuf::from).collect()
+}
+
 /// The task, of `tasks`, that reads the file. All files of a rotation go to one task: only the one
 /// that has read a file knows it again under its next name.
 pub fn task_of(path: &Path, tasks: usize) -> usize {
@@ -81,6 +109,17 @@ mod tests {
         let mut stems: Vec<_> = apart.iter().map(|name| rotation_stem(Path::new(name))).collect();
         stems.dedup();
         assert_eq!(stems.len(), apart.len(), "{stems:?}");
+    }
+
+    #[test]
+    fn earlier_names_are_those_of_earlier_rotations() {
+        let names = |name: &str| -> Vec<String> {
+            earlier_names(Path::new(name)).iter().map(|name| name.display().to_string()).collect()
+        };
+        assert_eq!(names("/a.log"), Vec::<String>::new());
+        assert_eq!(names("/a.log.2.gz"), ["/a.log.2", "/a.log", "/a.log.1", "/a.log.1.gz", "/a.log.0", "/a.log.0.gz"]);
+        assert_eq!(names("/a.log-20260131.zst"), ["/a.log-20260131", "/a.log"]);
+        assert!(names("/a.log.4294967295").len() < 10);
     }
 
     proptest! {

@@ -55,6 +55,8 @@ pub struct Slot {
     pub stem: String,
     /// Committed progress that no file was matched with yet.
     pub stored: Option<Progress>,
+    /// Committed progress of the names that a file of this rotation may have had before.
+    pub earlier: Vec<Progress>,
     /// Files, the one being read first.
     pub lives: VecDeque<Life>,
     /// Whether it waits for its turn to be read.
@@ -86,6 +88,7 @@ impl Slot {
             name: Str::from(name),
             path,
             stored: None,
+            earlier: Vec::new(),
             lives: VecDeque::new(),
             ready: false,
             blocked_until: Duration::ZERO,

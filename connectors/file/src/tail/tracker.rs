@@ -7,11 +7,12 @@
 use super::{
     Hints,
     discovery::{Discovery, Facts, Found, PathKind},
-    identity::{FileId, Progress},
+    identity::{FileId, Progress, partition_of},
     life::{Life, ReadError},
     matching,
+    names::earlier_names,
     rotation::Waits,
-    slot::{Notice, Outcome, Slot, reason},
+    slot::{Notice, Outcome, Slot, name_of, reason},
 };
 use crate::text::{Buffers, Line, LineRules};
 use levada_connector_api::{
@@ -264,12 +265,29 @@ impl Tracker {
             found.files.keys().chain(single).filter(|path| !self.slots.contains_key(*path)).cloned().collect();
         for some in new.chunks(1000) {
             let mut slots: Vec<Slot> = some.iter().cloned().map(Slot::new).collect();
-            let partitions: Vec<SourcePartition> = slots.iter().map(|slot| (*slot.partition).clone()).collect();
-            let offsets = self.context.offsets(&partitions)?;
-            for (slot, offset) in slots.iter_mut().zip(offsets) {
-                slot.stored = offset.as_ref().and_then(Progress::of_offset);
-            }
+            self.recall(&mut slots)?;
             self.slots.extend(slots.into_iter().map(|slot| (slot.path.clone(), slot)));
+        }
+        Ok(())
+    }
+
+    /// Looks up what is committed for new paths and, where there is nothing, for the names before.
+    fn recall(&self, slots: &mut [Slot]) -> Result<()> {
+        let partitions: Vec<SourcePartition> = slots.iter().map(|slot| (*slot.partition).clone()).collect();
+        let offsets = self.context.offsets(&partitions)?;
+        for (slot, offset) in slots.iter_mut().zip(offsets) {
+            slot.stored = offset.as_ref().and_then(Progress::of_offset);
+        }
+        if matches!(self.settings.discovery, Discovery::Single(_)) {
+            return Ok(());
+        }
+        for slot in slots.iter_mut().filter(|slot| slot.stored.is_none()) {
+            let partitions: Vec<SourcePartition> =
+                earlier_names(&slot.path).iter().map(|path| partition_of(&name_of(path))).collect();
+            if !partitions.is_empty() {
+                let offsets = self.context.offsets(&partitions)?;
+                slot.earlier = offsets.iter().flatten().filter_map(Progress::of_offset).collect();
+            }
         }
         Ok(())
     }
@@ -319,6 +337,11 @@ impl Tracker {
                     placed.push(path);
                     for life in begun.lives {
                         known.insert(life.id);
+                        let progress = life.progress();
+                        if progress.position > 0 && slot.stored.as_ref() != Some(progress) {
+                            // Known from another path, whose own offset will move on.
+                            outcome.checkpoints.push(slot.checkpoint(0, progress));
+                        }
                         slot.push(life, &mut outcome);
                     }
                     self.settle(path, outcome);
@@ -333,7 +356,7 @@ impl Tracker {
         // Only now: a file may be the one that a path before it in the order had.
         for path in placed {
             if let Some(slot) = self.slots.get_mut(path) {
-                slot.stored = None;
+                (slot.stored, slot.earlier) = (None, Vec::new());
             }
         }
         Ok(())
