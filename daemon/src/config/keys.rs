@@ -42,7 +42,7 @@ const WORKER: &[Row] = &[
         "90000",
         "Longest REST operation; after it the answer is 500.",
     ),
-    ("rest.max.request.bytes", Kind::Integer(1024, 1 << 30), "4194304", "Largest REST request body."),
+    ("rest.max.request.bytes", Kind::Integer(1024, 16 << 20), "1048576", "Largest REST request body."),
     (
         "rest.max.connections",
         Kind::Integer(1, 1_000_000),

@@ -47,11 +47,11 @@ pub struct Health {
     pub causes: Vec<String>,
 }
 
-/// A call into a connector that lasts longer is a stall.
-const SLOW_CALL: Duration = Duration::from_secs(10);
+/// A call into a connector that lasts longer is a stall. Below the 10 s within which it must be seen (invariant 11).
+const SLOW_CALL: Duration = Duration::from_secs(8);
 
 /// Work that lies this long without progress is a stall.
-const NO_PROGRESS: Duration = Duration::from_secs(30);
+const NO_PROGRESS: Duration = Duration::from_secs(8);
 
 /// Derives the health from the statuses and from what the running tasks say.
 pub fn derive(status: &ConnectorStatus, tasks: &[(usize, TaskHealth)]) -> Health {

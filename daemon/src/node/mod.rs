@@ -145,6 +145,10 @@ fn one_line(text: &str) -> String {
 }
 
 fn server_options(settings: &Settings) -> ServerOptions {
-    let connections = settings.integer(Table::Worker, "rest.max.connections");
-    ServerOptions { max_connections: usize::try_from(connections).unwrap_or(1).max(1), ..ServerOptions::default() }
+    let size = |key: &str| usize::try_from(settings.integer(Table::Worker, key)).unwrap_or(1).max(1);
+    ServerOptions {
+        max_connections: size("rest.max.connections"),
+        max_body_bytes: size("rest.max.request.bytes"),
+        ..ServerOptions::default()
+    }
 }

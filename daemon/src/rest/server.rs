@@ -1,7 +1,17 @@
 //! Serves a router over HTTP/1.1: bounded connections, slow requests cut off, orderly stop.
 
-use axum::{Router, body::Body, http::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use super::error::RestError;
+use axum::{
+    Router,
+    body::{self, Body, Bytes},
+    http::{HeaderValue, Request, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hyper::{
+    body::{Body as _, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use levada_env::{
     net::{self, TcpListener, TcpStream},
@@ -14,6 +24,12 @@ use tower::ServiceExt;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 512;
 
+/// Unit of [`Limits::bodies`].
+const KIB: u64 = 1024;
+
+/// Memory for request bodies, all connections together.
+const BODIES_KIB: usize = 32 * 1024;
+
 /// Limits of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
@@ -21,14 +37,23 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// Time a client has for a request's head; an idle connection is closed after it too.
     pub header_timeout: Duration,
+    /// Time a client has for a request's body.
+    pub body_timeout: Duration,
+    /// Largest request body.
+    pub max_body_bytes: usize,
     /// Time requests under way have when the server stops.
     pub drain_timeout: Duration,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        let (header_timeout, drain_timeout) = (Duration::from_secs(60), Duration::from_secs(5));
-        Self { max_connections: 1024, header_timeout, drain_timeout }
+        Self {
+            max_connections: 1024,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+            max_body_bytes: 1 << 20,
+            drain_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -85,6 +110,7 @@ async fn accept(
     permits: Arc<Semaphore>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let bodies = Arc::new(Semaphore::new(BODIES_KIB));
     loop {
         let permit = tokio::select! {
             permit = Arc::clone(&permits).acquire_owned() => permit,
@@ -97,7 +123,8 @@ async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, router.clone(), options, stop.clone());
+                let limits = Limits { options, bodies: Arc::clone(&bodies) };
+                let connection = connection(stream, router.clone(), limits, stop.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(permit);
@@ -112,12 +139,21 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, options: ServerOptions, mut stop: watch::Receiver<bool>) {
+/// What one connection may use.
+#[derive(Clone)]
+struct Limits {
+    options: ServerOptions,
+    /// Memory for bodies, shared by all connections (invariant 9).
+    bodies: Arc<Semaphore>,
+}
+
+async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     // Answers are small and whole; waiting to fill packets only costs time.
     let _ = stream.set_nodelay(true);
+    let options = limits.options;
     let service = service_fn(move |request: Request<Incoming>| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(answer(router, request).await) }
+        let (router, limits) = (router.clone(), limits.clone());
+        async move { Ok::<_, Infallible>(answer(router, request, limits).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -136,12 +172,41 @@ async fn connection(stream: TcpStream, router: Router, options: ServerOptions, m
     }
 }
 
-async fn answer(router: Router, mut request: Request<Incoming>) -> axum::response::Response {
+/// Reads the whole request before it is routed: an answer to half of a request (405, 415) would make the connection
+/// end under a client that is still sending.
+async fn answer(router: Router, request: Request<Incoming>, limits: Limits) -> Response {
+    let (parts, incoming) = request.into_parts();
+    let largest = limits.options.max_body_bytes;
+    // A body whose length is not told is counted as the largest one.
+    let length = incoming.size_hint().upper().unwrap_or(largest as u64);
+    if length > largest as u64 {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body is larger than {largest} bytes"));
+    }
+    let units = u32::try_from(length.div_ceil(KIB)).unwrap_or(u32::MAX);
+    let Ok(_memory) = limits.bodies.acquire_many(units).await else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping".to_owned());
+    };
+    let read = body::to_bytes(Body::new(incoming), largest);
+    let body: Bytes = match time::timeout(limits.options.body_timeout, read).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(cause)) => {
+            return refuse(StatusCode::BAD_REQUEST, format!("the request body could not be read: {cause}"));
+        }
+        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the request body did not come in time".to_owned()),
+    };
+    let mut request = Request::from_parts(parts, Body::from(body));
     strip_trailing_slash(&mut request);
-    match router.oneshot(request.map(Body::new)).await {
+    match router.oneshot(request).await {
         Ok(answer) => answer,
         Err(impossible) => match impossible {},
     }
+}
+
+/// An answer after which the connection ends, since the rest of the request is not read.
+fn refuse(status: StatusCode, text: String) -> Response {
+    let mut answer = RestError::new(status, text).into_response();
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 /// `/connectors/` means `/connectors`, as with Connect.
@@ -160,6 +225,38 @@ fn strip_trailing_slash<B>(request: &mut Request<B>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One connection; the parts are sent with a pause between them.
+    async fn talk(address: SocketAddr, parts: &[&str]) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for part in parts {
+            stream.write_all(part.as_bytes()).await.unwrap();
+            time::sleep(Duration::from_millis(30)).await;
+        }
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_refused_request_with_a_late_body_leaves_the_connection_usable() {
+        let options = ServerOptions { max_body_bytes: 100, ..ServerOptions::default() };
+        let server = RestServer::bind("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let address = server.local_addr().unwrap();
+        let get = axum::routing::get(|| async { "fine" });
+        let stop = server.serve(Router::new().route("/", get));
+        let parts = [
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n",
+            "{}",
+            "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        ];
+        let answer = talk(address, &parts).await;
+        assert!(answer.contains("405 Method Not Allowed") && answer.ends_with("fine"), "{answer}");
+        let large = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 101\r\n\r\n";
+        assert!(talk(address, &[large]).await.starts_with("HTTP/1.1 413"));
+        stop.stop().await;
+    }
 
     #[test]
     fn a_trailing_slash_is_ignored() {
