@@ -9,6 +9,7 @@
 mod clock;
 pub mod disk;
 pub mod net;
+pub mod process;
 mod rng;
 pub mod signal;
 pub mod sim;

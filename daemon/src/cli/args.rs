@@ -26,6 +26,20 @@ pub enum Command {
     Serve(ServeArgs),
     /// Show every configuration key with its effective value and where it comes from
     Config(ConfigArgs),
+    /// Load one connector library and say what it is; started by the node itself
+    #[command(hide = true)]
+    PluginScan(PluginScanArgs),
+}
+
+/// `levada plugin-scan`.
+#[derive(Args, Clone, Debug)]
+pub struct PluginScanArgs {
+    /// Library
+    pub file: PathBuf,
+
+    /// Time after which the process ends by itself
+    #[arg(long, default_value_t = 10_000)]
+    pub timeout_ms: u64,
 }
 
 /// Where the configuration comes from. Flags win over LEVADA_* variables, those over the file, the file over defaults.

@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod plugin_scan;
 mod serve;
 
 use args::{Cli, Command};
@@ -47,6 +48,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::PluginScan(arguments) => plugin_scan::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -114,6 +114,12 @@ const WORKER: &[Row] = &[
     ("plugin.path", Kind::List, "", "Directories with connector libraries."),
     ("plugin.placement", Kind::OneOf(&["static", "dylib"]), "static", "Where connectors of plugin.path run."),
     (
+        "plugin.scan.timeout.ms",
+        Kind::Integer(1, i64::MAX),
+        "10000",
+        "Longest look at one library of plugin.path at start.",
+    ),
+    (
         "plugin.discovery",
         Kind::OneOf(&["only_scan", "service_load", "hybrid_warn", "hybrid_fail"]),
         "hybrid_warn",

@@ -56,7 +56,7 @@ impl Node {
         let advertised = address.advertised(bound, &settings);
 
         let broker = start_broker(&env, &settings).await?;
-        let registry = Arc::new(plugins::registry(&settings));
+        let registry = Arc::new(plugins::registry(&env, &settings).await);
         let options = worker::options(&settings, advertised.clone());
         let runtime = tokio::runtime::Handle::current();
         let transports = broker.clone();

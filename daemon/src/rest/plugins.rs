@@ -79,10 +79,7 @@ pub async fn origins(State(rest): State<RestState>) -> Answer<Value> {
         .plugins()
         .iter()
         .map(|plugin| {
-            let location = match &plugin.origin {
-                Origin::Static => Value::Null,
-                Origin::Library(path) => json!(path.to_string_lossy()),
-            };
+            let location = location(&plugin.origin);
             json!({
                 "class": plugin.info.class,
                 "aliases": plugin.info.aliases,
@@ -98,5 +95,21 @@ pub async fn origins(State(rest): State<RestState>) -> Answer<Value> {
         .iter()
         .map(|file| json!({ "path": file.path.to_string_lossy(), "reason": file.reason }))
         .collect();
-    Answer(json!({ "plugins": plugins, "refused": refused }))
+    let superseded: Vec<Value> = registry
+        .superseded()
+        .iter()
+        .map(|other| {
+            let (location, by) = (location(&other.origin), location(&other.by));
+            json!({ "class": other.class, "version": other.version, "location": location, "by": by })
+        })
+        .collect();
+    Answer(json!({ "plugins": plugins, "superseded": superseded, "refused": refused }))
+}
+
+/// The library's path; null for what is compiled in.
+fn location(origin: &Origin) -> Value {
+    match origin {
+        Origin::Static => Value::Null,
+        Origin::Library(path) => json!(path.to_string_lossy()),
+    }
 }

@@ -4,7 +4,12 @@
 //! `plugin.path`; after that it is only read. Making a connector runs plugin code: call [`Factory`] through
 //! [`crate::connect::worker::PluginCalls`], never on the herder.
 
-pub mod dylib;
+mod discovery;
+mod dylib;
 mod registry;
+mod report;
 
-pub use registry::{Factory, Origin, Plugin, Refused, Registry};
+pub use discovery::{SCAN_COMMAND, Scanned, Scanner, scan_in_this_process};
+pub use dylib::{Placement, add_libraries};
+pub use registry::{Factory, Origin, Plugin, Refused, Registry, Superseded};
+pub use report::{Report, ScannedClass};

@@ -1,7 +1,11 @@
 //! All known connectors by their names.
 
 use levada_connector_api::{ConnectorInfo, ConnectorKind, SinkConnector, SourceConnector};
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Makes connectors of one class.
 #[derive(Clone)]
@@ -80,17 +84,38 @@ pub struct Refused {
     pub reason: String,
 }
 
+/// A plugin that is not used because another one has its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Superseded {
+    /// The class of both.
+    pub class: String,
+    /// Version of the one that is not used.
+    pub version: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Where the one that is used comes from.
+    pub by: Origin,
+}
+
 /// All connectors.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     plugins: Vec<Arc<Plugin>>,
+    superseded: Vec<Superseded>,
     refused: Vec<Refused>,
 }
 
 impl Registry {
     /// Adds a plugin. One of a class that is there already replaces it, so that a library can supersede a built-in.
     pub fn add(&mut self, plugin: Plugin) {
-        self.plugins.retain(|known| known.info.class != plugin.info.class);
+        for known in self.plugins.extract_if(.., |known| known.info.class == plugin.info.class) {
+            self.superseded.push(Superseded {
+                class: known.info.class.clone(),
+                version: known.info.version.clone(),
+                origin: known.origin.clone(),
+                by: plugin.origin.clone(),
+            });
+        }
         self.plugins.push(Arc::new(plugin));
         self.plugins.sort_by(|a, b| (kind_order(a), &a.info.class).cmp(&(kind_order(b), &b.info.class)));
     }
@@ -103,6 +128,20 @@ impl Registry {
     /// All plugins: sinks, then sources, by class, as Connect lists them.
     pub fn plugins(&self) -> &[Arc<Plugin>] {
         &self.plugins
+    }
+
+    /// Plugins that are not used because another one has their class.
+    pub fn superseded(&self) -> &[Superseded] {
+        &self.superseded
+    }
+
+    /// The library that a class comes from; `None` when it is compiled in or unknown.
+    pub fn library_of(&self, class: &str) -> Option<&Path> {
+        let plugin = self.plugins.iter().find(|plugin| plugin.info.class == class)?;
+        match &plugin.origin {
+            Origin::Library(path) => Some(path),
+            Origin::Static => None,
+        }
     }
 
     /// Files of `plugin.path` that gave no plugin.

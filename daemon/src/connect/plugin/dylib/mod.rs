@@ -1,1 +1,0 @@
-//! Plugins loaded from shared libraries of `plugin.path`.
