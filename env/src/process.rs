@@ -17,8 +17,10 @@ pub enum Ended {
     Exited(i32),
     /// By a signal, as a crash does it.
     Signalled(i32),
-    /// It was still there after its time, or said too much, and was killed.
-    Killed,
+    /// It was still there after its time, and was killed.
+    TimedOut,
+    /// It printed more than it may, and was killed.
+    Flooded,
 }
 
 /// What became of a child.
@@ -79,10 +81,12 @@ fn wait(
     time: Duration,
     limit: u64,
 ) -> io::Result<Outcome> {
-    let output = output.and_then(|output| output.recv_timeout(time).ok());
-    let Some(output) = output.filter(|output| (output.len() as u64) < limit) else {
-        return Ok(Outcome { ended: Ended::Killed, output: Vec::new() });
+    let Some(output) = output.and_then(|output| output.recv_timeout(time).ok()) else {
+        return Ok(Outcome { ended: Ended::TimedOut, output: Vec::new() });
     };
+    if output.len() as u64 >= limit {
+        return Ok(Outcome { ended: Ended::Flooded, output });
+    }
     // It has closed its output: it ends now, or it closed it on purpose and is killed.
     for _ in 0..200 {
         if let Some(status) = child.try_wait()? {
@@ -90,14 +94,14 @@ fn wait(
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    Ok(Outcome { ended: Ended::Killed, output })
+    Ok(Outcome { ended: Ended::TimedOut, output })
 }
 
 fn ended(status: ExitStatus) -> Ended {
     match (status.code(), status.signal()) {
         (Some(code), _) => Ended::Exited(code),
         (None, Some(signal)) => Ended::Signalled(signal),
-        (None, None) => Ended::Killed,
+        (None, None) => Ended::TimedOut,
     }
 }
 
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn a_child_that_stays_or_talks_without_end_is_killed() {
         let outcome = run_bounded("/bin/sleep", ["600"], Duration::from_millis(50), 100).unwrap();
-        assert_eq!(outcome.ended, Ended::Killed);
-        assert_eq!(shell("yes", 100_000).ended, Ended::Killed);
+        assert_eq!(outcome.ended, Ended::TimedOut);
+        assert_eq!(shell("yes", 100_000).ended, Ended::Flooded);
     }
 }

@@ -3,3 +3,4 @@
 mod bus;
 mod http;
 mod node;
+mod plugins;

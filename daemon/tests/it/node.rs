@@ -12,7 +12,7 @@ use std::{fs, net::TcpListener, path::Path, time::Duration};
 
 const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -33,7 +33,7 @@ async fn start(data_dir: &Path, rest: &str) -> Result<Node, NodeError> {
     Node::start(env, settings(data_dir, rest), logs).await
 }
 
-async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     for _ in 0..600 {
         if condition().await {
             return;
@@ -53,7 +53,7 @@ async fn states(rest: &str, name: &str) -> Vec<String> {
     states
 }
 
-async fn post(rest: &str, name: &str, config: Value) {
+pub async fn post(rest: &str, name: &str, config: Value) {
     let (status, body) = request(rest, "POST", "/connectors", Some(&json!({ "name": name, "config": config }))).await;
     assert_eq!(status, 201, "{body}");
     let running = || async { states(rest, name).await == ["RUNNING", "RUNNING"] };

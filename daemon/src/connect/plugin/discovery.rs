@@ -96,7 +96,8 @@ impl Scanner {
             (Ended::Signalled(signal), _) => {
                 Err(format!("it crashed the process that loaded it (signal {signal}{})", signal_name(signal)))
             }
-            (Ended::Killed, _) => Err(format!("loading it did not end within plugin.scan.timeout.ms={millis}")),
+            (Ended::TimedOut, _) => Err(format!("loading it did not end within plugin.scan.timeout.ms={millis}")),
+            (Ended::Flooded, _) => Err(format!("it printed more than {MOST_OUTPUT} bytes while it was loaded")),
         }
     }
 }
