@@ -82,6 +82,8 @@ pub(super) struct Segment {
     max_timestamp: AtomicI64,
     /// Timestamp of the first batch, `i64::MIN` until there is one.
     first_timestamp: AtomicI64,
+    /// Replaced by a cleaned segment of the same name: readers may still use it, but its files' names are not its own any more.
+    detached: AtomicBool,
     /// Wall time at which the segment was made or found.
     pub(super) created_ms: i64,
 }
@@ -116,6 +118,7 @@ impl Segment {
             indexes: Mutex::new(None),
             max_timestamp: AtomicI64::new(i64::MIN),
             first_timestamp: AtomicI64::new(i64::MIN),
+            detached: AtomicBool::new(false),
             created_ms: now_ms,
         }
     }
@@ -226,6 +229,9 @@ impl Segment {
     }
 
     fn write_indexes(&self, indexes: &mut Indexes) -> io::Result<()> {
+        if self.detached.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let (bytes, at) = indexes.offset.unwritten();
         if !bytes.is_empty() {
             self.disk.open(&self.path(INDEX_SUFFIX), OpenOptions::CREATE)?.write_all_at(&bytes, at)?;
@@ -339,7 +345,18 @@ impl Segment {
         Ok(indexes)
     }
 
-    fn remove_index_files(&self) -> io::Result<()> {
+    /// Has the segment hold on to its open file and indexes, before another takes its name.
+    pub(super) fn detach(&self) -> io::Result<()> {
+        self.file()?;
+        self.with_indexes(|_| ())?;
+        self.detached.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    pub(super) fn remove_index_files(&self) -> io::Result<()> {
+        if self.detached.load(Ordering::Acquire) {
+            return Ok(());
+        }
         for suffix in [INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
             match self.disk.remove_file(&self.path(suffix)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -28,6 +28,7 @@ pub struct RecordBatchBuilder {
     transactional: bool,
     control: bool,
     delete_horizon_ms: Option<i64>,
+    log_append_time_ms: Option<i64>,
 }
 
 impl RecordBatchBuilder {
@@ -49,6 +50,7 @@ impl RecordBatchBuilder {
             transactional: false,
             control: false,
             delete_horizon_ms: None,
+            log_append_time_ms: None,
         }
     }
 
@@ -75,6 +77,11 @@ impl RecordBatchBuilder {
     /// Sets the time from which tombstones may go; only the cleaner does. Before the first record.
     pub fn set_delete_horizon_ms(&mut self, horizon_ms: Option<i64>) {
         self.delete_horizon_ms = horizon_ms;
+    }
+
+    /// Makes the broker's time that of all records; only the cleaner does, whose batches had it before.
+    pub fn set_log_append_time_ms(&mut self, time_ms: Option<i64>) {
+        self.log_append_time_ms = time_ms;
     }
 
     /// Says the batch reached to this delta before records were removed from it; only the cleaner does.
@@ -237,6 +244,10 @@ impl RecordBatchBuilder {
             producer_epoch: self.producer_epoch,
             base_sequence: self.base_sequence,
             records_count: self.count,
+        };
+        let header = match self.log_append_time_ms {
+            Some(time_ms) => header.with_log_append_time(time_ms),
+            None => header,
         };
         put(&mut self.buffer, 0, header.to_bytes());
         let crc = crc32c::crc32c(self.buffer.get(ATTRIBUTES_OFFSET..).unwrap_or_default());
