@@ -25,7 +25,7 @@ pub enum ClientError {
         api: ApiKey,
     },
     /// The broker refused.
-    #[error("{subject}: {}{}", code.name(), detail(message))]
+    #[error("{subject}: {}{}", code.name(), detail(message.as_ref()))]
     Refused {
         /// What it is about, for example `topic t`.
         subject: String,
@@ -59,8 +59,8 @@ pub enum ClientError {
     Revoked,
 }
 
-fn detail(message: &Option<String>) -> String {
-    message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
+fn detail(message: Option<&String>) -> String {
+    message.map(|message| format!(": {message}")).unwrap_or_default()
 }
 
 impl ClientError {

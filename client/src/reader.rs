@@ -78,8 +78,8 @@ impl Reader {
                     *position = start.first().copied().unwrap_or(*position).max(*position);
                 }
                 _ => {
-                    failed =
-                        Some(ClientError::refused(format!("{}-{partition}", self.topic.name), data.error_code, None))
+                    let subject = format!("{}-{partition}", self.topic.name);
+                    failed = Some(ClientError::refused(subject, data.error_code, None));
                 }
             }
         }

@@ -26,7 +26,7 @@ pub(super) enum Verdict {
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) group: String,
-    pub(super) member: String,
+    pub(super) id: String,
     pub(super) generation: i32,
     pub(super) interval: Duration,
     pub(super) session_timeout: Duration,
@@ -74,7 +74,7 @@ async fn beat(
         tokio::select! {
             _ = stopped.changed() => return,
             () = until_true(&mut abandoned) => {
-                leave(&*transport, &member.group, &member.member, "the task was abandoned").await;
+                leave(&*transport, &member.group, &member.id, "the task was abandoned").await;
                 return;
             }
             () = time::sleep(member.interval) => {}
@@ -82,7 +82,7 @@ async fn beat(
         let request = HeartbeatRequest {
             group_id: member.group.clone(),
             generation_id: member.generation,
-            member_id: member.member.clone(),
+            member_id: member.id.clone(),
             group_instance_id: None,
         };
         let news = match call(&*transport, request, member.session_timeout).await {

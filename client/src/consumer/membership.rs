@@ -189,9 +189,10 @@ impl Membership {
         }
         let wanted: BTreeSet<&str> = members.values().flatten().map(String::as_str).collect();
         let wanted: Vec<&str> = wanted.into_iter().collect();
-        let found = match wanted.is_empty() {
-            true => Vec::new(),
-            false => metadata::topics(&*self.transport, &wanted, true, REQUEST_TIMEOUT).await?,
+        let found = if wanted.is_empty() {
+            Vec::new()
+        } else {
+            metadata::topics(&*self.transport, &wanted, true, REQUEST_TIMEOUT).await?
         };
         let topics: BTreeMap<String, i32> =
             found.into_iter().map(|topic| (topic.name.to_string(), topic.partitions)).collect();
@@ -208,7 +209,7 @@ impl Membership {
     fn start_heartbeat(&mut self, options: &ConsumerOptions) {
         let member = Member {
             group: options.group.clone(),
-            member: self.member.clone(),
+            id: self.member.clone(),
             generation: self.generation,
             interval: options.heartbeat_interval,
             session_timeout: options.session_timeout,

@@ -34,6 +34,7 @@ use positions::Owned;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    task::{Context, Waker},
     time::Duration,
 };
 use tokio::sync::{Notify, watch};
@@ -239,6 +240,9 @@ impl Consumer {
         self.load_topics().await?;
         let topics = self.subscribed();
         let waker = self.waker.clone();
+        // A wake-up that nobody waited for (the heartbeat's news of this very rebalance) must not end
+        // the join: its request would be left behind at the broker, in front of the next one.
+        let _ = std::pin::pin!(waker.notified()).poll(&mut Context::from_waker(Waker::noop()));
         let partitions = tokio::select! {
             partitions = self.membership.join(&self.options, &topics) => partitions?,
             () = waker.notified() => return Ok(Event::Idle),
@@ -259,12 +263,11 @@ impl Consumer {
         }
         let named: Vec<(TopicName, i32)> =
             partitions.iter().map(|(topic, partition)| (self.name(topic), *partition)).collect();
-        let committed = match named.is_empty() {
-            true => Vec::new(),
-            false => {
-                let (transport, group) = (&*self.transport, &self.options.group);
-                offsets::fetch(transport, group, Some(&named), &[], self.options.request_timeout).await?
-            }
+        let committed = if named.is_empty() {
+            Vec::new()
+        } else {
+            let (transport, group) = (&*self.transport, &self.options.group);
+            offsets::fetch(transport, group, Some(&named), &[], self.options.request_timeout).await?
         };
         let mut added = Vec::with_capacity(named.len());
         self.owned.clear();
@@ -309,10 +312,12 @@ impl Consumer {
         let before = self.subscribed();
         self.load_topics().await?;
         let led = self.membership.led.as_ref();
-        let grown = led.is_some_and(|led| {
-            self.topics.iter().any(|(name, topic)| led.get(name).is_none_or(|count| *count != topic.partitions))
+        let changed = led.is_some_and(|led| {
+            let grown = |(name, topic): (&String, &Topic)| led.get(name).is_none_or(|count| *count != topic.partitions);
+            let gone = |name: &String| led.contains_key(name) && !self.topics.contains_key(name);
+            self.topics.iter().any(grown) || before.iter().any(gone)
         });
-        if grown || before != self.subscribed() {
+        if changed || before != self.subscribed() {
             self.joined = false;
         }
         Ok(())

@@ -113,7 +113,7 @@ pub struct Completion {
 struct Partition {
     topic: Arc<str>,
     topic_id: uuid::Uuid,
-    partition: i32,
+    index: i32,
     queue: PartitionQueue,
 }
 
@@ -171,14 +171,14 @@ impl Producer {
 
     /// Makes a partition known. The same one again gives the same slot.
     pub fn open(&mut self, topic: &Topic, partition: i32) -> Slot {
-        let known = |open: &Partition| open.partition == partition && open.topic == topic.name;
+        let known = |open: &Partition| open.index == partition && open.topic == topic.name;
         if let Some(index) = self.partitions.iter().position(known) {
             return Slot(index);
         }
         self.partitions.push(Partition {
             topic: topic.name.clone(),
             topic_id: topic.id,
-            partition,
+            index: partition,
             queue: PartitionQueue::new(self.options.max_in_flight.clamp(1, 5)),
         });
         Slot(self.partitions.len() - 1)
@@ -193,7 +193,7 @@ impl Producer {
         let bytes = builder.finish_with(self.options.compression, None, &mut self.scratch).map_err(|error| {
             ClientError::CorruptRecords {
                 topic: partition.topic.to_string(),
-                partition: partition.partition,
+                partition: partition.index,
                 offset: -1,
                 cause: error.to_string(),
             }
@@ -325,7 +325,12 @@ impl Producer {
             (outcome, _) => outcome,
         };
         if let Outcome::Retry { error, .. } = &outcome {
-            tracing::debug!(topic = %partition.topic, partition = partition.partition, %error, "produce is tried again");
+            let (topic, number, attempts) = (&partition.topic, partition.index, partition.queue.attempts(batch));
+            if attempts % 10 == 5 {
+                tracing::warn!(%topic, partition = number, attempts, %error, "produce still fails and is tried again");
+            } else {
+                tracing::debug!(%topic, partition = number, attempts, %error, "produce is tried again");
+            }
             if matches!(
                 error.code(),
                 Some(
@@ -369,7 +374,7 @@ impl Producer {
 
     fn submit_one(&mut self, index: usize) -> bool {
         let Some(partition) = self.partitions.get_mut(index) else { return false };
-        let (topic, id, number) = (partition.topic.clone(), partition.topic_id, partition.partition);
+        let (topic, id, number) = (partition.topic.clone(), partition.topic_id, partition.index);
         let stamp = |bytes: &Bytes, sequence| stamp::restamped(bytes, self.id.id, self.id.epoch, sequence);
         let Some(batch) = partition.queue.next(Instant::now(), stamp) else { return false };
         let request = submit::request(&topic, id, number, batch.bytes.clone(), self.options.request_timeout);

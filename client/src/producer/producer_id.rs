@@ -61,7 +61,9 @@ impl ProducerId {
             match result {
                 Ok((id, epoch)) => {
                     (self.id, self.epoch, self.renewing, self.attempts) = (id, epoch, false, 0);
-                    partitions.iter_mut().for_each(|partition| partition.queue.restart());
+                    for partition in partitions.iter_mut() {
+                        partition.queue.restart();
+                    }
                     return true;
                 }
                 Err(error) => {

@@ -71,7 +71,7 @@ impl Connection {
                     self.versions = Versions::of(&answer);
                     return Ok(());
                 }
-                Ok(Ok(_)) | Ok(Err(TransportError::Protocol { .. })) => {}
+                Ok(Ok(_) | Err(TransportError::Protocol { .. })) => {}
                 Ok(Err(error)) => return Err(error.to_string()),
                 Err(_) => return Err("the connection was closed".to_owned()),
             }
@@ -120,7 +120,7 @@ async fn read_answers(mut reader: OwnedReadHalf, mut waiting: mpsc::Receiver<(i3
             }
         };
         if split_correlation_id(&frame).ok() != Some(id) {
-            cause = "answers are out of order".to_owned();
+            "answers are out of order".clone_into(&mut cause);
             fail(pending, &address, &cause);
             break;
         }

@@ -90,12 +90,9 @@ impl Worker {
             }
             let Some(connection) = &mut self.connection else { continue };
             let api = request.api_key();
-            let version = match connection.versions.choose(api) {
-                Some(version) => version,
-                None => {
-                    let _ = answer.send(Err(TransportError::Unsupported { api }));
-                    continue;
-                }
+            let Some(version) = connection.versions.choose(api) else {
+                let _ = answer.send(Err(TransportError::Unsupported { api }));
+                continue;
             };
             let pending = Pending { api, version, answer };
             if let Err(cause) = connection.send(&request, pending).await {
