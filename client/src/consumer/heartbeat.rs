@@ -126,9 +126,8 @@ async fn until_true(flag: &mut watch::Receiver<bool>) {
 pub(super) async fn leave(transport: &dyn Transport, group: &str, member: &str, reason: &str) {
     let identity =
         MemberIdentity { member_id: member.to_owned(), group_instance_id: None, reason: Some(reason.to_owned()) };
-    let request =
-        LeaveGroupRequest { group_id: group.to_owned(), member_id: member.to_owned(), members: vec![identity] };
+    let request = LeaveGroupRequest { group_id: group.to_owned(), members: vec![identity], ..Default::default() };
     if let Err(error) = call(transport, request, Duration::from_secs(5)).await {
-        tracing::debug!(group, %error, "could not leave the group");
+        tracing::warn!(group, %error, "could not leave the group; it goes on when the session ends");
     }
 }
