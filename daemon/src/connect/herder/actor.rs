@@ -5,21 +5,21 @@
 //! done; there is one at a time per connector, and connectors never wait for each other (invariant 10).
 
 use super::{
-    command::{Command, Done, Held, Outcome, Reply, Started, StartedTask},
+    command::{Command, Done, Held, Reply},
     error::HerderError,
     model::RestartRequest,
     reports::TaskReports,
     restarts::Restarts,
-    slot::{Instance, Slot, Step, TaskSlot, next_step},
+    slot::{Slot, Step, next_step},
     view::View,
 };
 use crate::connect::{
     bus,
     store::{ConfigChange, ConfigStore, ConnectorEntry, State, StatusKey, TargetState},
-    task::{self, TaskId, TaskStatus},
-    worker::{Failure, Worker, WorkerOptions},
+    task::TaskId,
+    worker::{Worker, WorkerOptions},
 };
-use levada_connector_api::{Config, ConnectorKind};
+use levada_connector_api::Config;
 use levada_env::time::{self, Duration};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
@@ -356,341 +356,17 @@ impl Actor {
             Step::Nothing | Step::Forget | Step::SetPaused(..) => {}
         }
     }
-
-    async fn finished(&mut self, done: Done) {
-        let Done { name, outcome } = done;
-        if let Outcome::RestartDue(task) = outcome {
-            self.restart_due(&name, task);
-            return self.reconcile(&name);
-        }
-        let Some(slot) = self.slots.get_mut(&name) else { return };
-        slot.busy = false;
-        match outcome {
-            Outcome::InstanceStopped | Outcome::Released | Outcome::RestartDue(_) => {}
-            Outcome::InstanceStarted { config, started } => self.instance_started(&name, config, started).await,
-            Outcome::TasksStopped(numbers) => self.tasks_stopped(&name, &numbers),
-            Outcome::TasksStarted(tasks) => self.tasks_started(&name, tasks),
-        }
-        self.reconcile(&name);
-    }
-
-    async fn instance_started(&mut self, name: &str, config: Config, started: Result<Started, Failure>) {
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        slot.restart = false;
-        let outcome = match started {
-            Ok(Started { running, tasks }) => {
-                let tasks = tasks.and_then(|tasks| finish_task_configs(name, &config, &*running, &self.view, tasks));
-                let version = running.version();
-                slot.instance = Some(Instance { running, config: config.clone() });
-                slot.failed = None;
-                tasks.map(|tasks| (tasks, version))
-            }
-            Err(failure) => Err(failure),
-        };
-        // The configuration may have changed meanwhile; then this start counts for nothing.
-        let Some(entry) = self.entry(name).filter(|entry| entry.config.as_ref() == Some(&config)) else { return };
-        match outcome {
-            Ok((tasks, version)) => {
-                let key = StatusKey::Connector(name.to_owned());
-                self.view.statuses.put(key, State::Running, None, Some(version));
-                self.view.events.add(name, "running", None, format!("connector runs, {} task(s)", tasks.len()));
-                if tasks != entry.tasks && entry.target == TargetState::Started {
-                    match self.store.put_tasks(name, &tasks).await {
-                        Ok(changes) => self.changed(changes),
-                        Err(error) => self.connector_failed(name, &config, bus_failure(&error)),
-                    }
-                }
-            }
-            Err(failure) => self.connector_failed(name, &config, failure),
-        }
-    }
-
-    fn connector_failed(&mut self, name: &str, config: &Config, failure: Failure) {
-        tracing::error!(connector = name, trace = failure.trace, "connector failed");
-        if let Some(slot) = self.slots.get_mut(name) {
-            slot.failed = Some(config.clone());
-        }
-        self.view.events.add(name, "failed", None, failure.trace.clone());
-        let key = StatusKey::Connector(name.to_owned());
-        let version = self.entry(name).map(|entry| version_of(&self.view, &entry));
-        self.restarts.failed(&self.options.restart, name, None, failure.is_retriable(), &self.done.0);
-        self.view.statuses.put_safe(key, State::Failed, Some(failure.trace), version);
-    }
-
-    fn tasks_stopped(&mut self, name: &str, numbers: &[usize]) {
-        let wanted = self.entry(name).map_or(0, |entry| entry.tasks.len());
-        let Some(slot) = self.slots.get_mut(name) else { return };
-        for number in numbers {
-            slot.tasks.remove(number);
-            let id = TaskId { connector: name.into(), task: *number };
-            self.view.tasks.write().remove(&id);
-            if *number >= wanted {
-                self.reports.forget(&id);
-                self.view.statuses.remove(StatusKey::Task(name.to_owned(), *number));
-            }
-        }
-    }
-
-    fn tasks_started(&mut self, name: &str, tasks: Vec<StartedTask>) {
-        for StartedTask { number, config, connector, paused, started } in tasks {
-            let id = TaskId { connector: name.into(), task: number };
-            let Some(slot) = self.slots.get_mut(name) else { return };
-            let failure = started.as_ref().err().cloned();
-            let running = started.ok();
-            if let Some(running) = &running {
-                self.view.tasks.write().insert(id.clone(), Arc::clone(running));
-            }
-            let failed = failure.is_some();
-            slot.tasks.insert(number, TaskSlot { config, connector, running, paused, failed, restart: false });
-            if let Some(failure) = failure {
-                tracing::error!(connector = name, task = number, trace = failure.trace, "task could not be started");
-                let version = self.entry(name).map(|entry| version_of(&self.view, &entry));
-                let key = StatusKey::Task(name.to_owned(), number);
-                self.view.statuses.put_safe(key, State::Failed, Some(failure.trace.clone()), version);
-                self.task_failed(name, number, &failure.trace);
-            }
-        }
-        // A task may have reported before it was in its slot.
-        self.task_reports();
-    }
-
-    fn task_reports(&mut self) {
-        for (id, status) in self.reports.take() {
-            let name = id.connector.to_string();
-            let Some(task) = self.slots.get_mut(&name).and_then(|slot| slot.tasks.get_mut(&id.task)) else { continue };
-            match status {
-                TaskStatus::Failed { trace } => {
-                    task.failed = true;
-                    self.task_failed(&name, id.task, &trace);
-                }
-                TaskStatus::Running | TaskStatus::Paused => {
-                    task.failed = false;
-                    let text = if status == TaskStatus::Running { "task runs" } else { "task is paused" };
-                    self.view.events.add(&name, "task", Some(id.task), text);
-                }
-                TaskStatus::Unassigned => {}
-            }
-        }
-    }
-
-    fn task_failed(&mut self, name: &str, task: usize, trace: &str) {
-        self.view.events.add(name, "failed", Some(task), trace);
-        let retriable = crate::connect::worker::is_retriable(trace);
-        self.restarts.failed(&self.options.restart, name, Some(task), retriable, &self.done.0);
-    }
-
-    /// Everything is as wanted: shows it and tells who waits.
-    fn settled(&mut self, name: &str) {
-        let Some(entry) = self.entry(name) else { return };
-        let Some(slot) = self.slots.get(name) else { return };
-        let shown = match entry.target {
-            TargetState::Stopped => Some(State::Stopped),
-            TargetState::Paused if slot.failed.is_none() => Some(State::Paused),
-            TargetState::Paused | TargetState::Started => None,
-        };
-        let now = self.view.statuses.read(|all| all.connector(name).map(|status| status.state));
-        if let Some(state) = shown.filter(|state| Some(*state) != now) {
-            let key = StatusKey::Connector(name.to_owned());
-            self.view.statuses.put(key, state, None, Some(version_of(&self.view, &entry)));
-        }
-        self.answer_waiters(name, entry.config.unwrap_or_default());
-    }
-
-    fn answer_waiters(&mut self, name: &str, config: Config) {
-        let mut waiters = self.waiters.remove(name).unwrap_or_default().into_iter();
-        for waiter in waiters.by_ref() {
-            let Some(slot) = self.slots.get_mut(name) else { return };
-            match waiter {
-                Waiter::Settled(reply) => drop(reply.send(Ok(()))),
-                Waiter::Restarted(reply) => {
-                    let failed = slot.failed.is_some();
-                    let text = format!("Failed to start connector: {name}");
-                    drop(reply.send(if failed { Err(HerderError::Plugin(text)) } else { Ok(()) }));
-                }
-                Waiter::TaskRestarted(number, reply) => {
-                    let started = slot.tasks.get(&number).is_some_and(|task| task.running.is_some());
-                    let text = format!("Failed to start task: {name}-{number}");
-                    drop(reply.send(if started { Ok(()) } else { Err(HerderError::Plugin(text)) }));
-                }
-                Waiter::Hold(reply) => {
-                    let stopped = slot.instance.is_none() && slot.tasks.is_empty();
-                    let Ok(permit) = self.done.0.clone().try_reserve_owned() else {
-                        drop(reply.send(Err(HerderError::Conflict)));
-                        continue;
-                    };
-                    if !stopped {
-                        drop(reply.send(Err(HerderError::BadRequest(not_stopped(name)))));
-                        continue;
-                    }
-                    slot.busy = true;
-                    let held = Held { name: name.to_owned(), config: config.clone(), permit: Some(permit) };
-                    // Where nobody waits any more, dropping it releases the connector.
-                    drop(reply.send(Ok(held)));
-                    break;
-                }
-            }
-        }
-        let left: Vec<Waiter> = waiters.collect();
-        if !left.is_empty() {
-            self.waiters.insert(name.to_owned(), left);
-        }
-    }
-
-    /// Nothing of a deleted connector runs any more.
-    fn forget(&mut self, name: &str) {
-        self.slots.remove(name);
-        self.restarts.forget(name);
-        self.view.events.forget(name);
-        let keys: Vec<StatusKey> = self
-            .view
-            .statuses
-            .read(|all| all.iter().map(|(key, _)| key).filter(|key| key.connector() == name).cloned().collect());
-        for key in keys {
-            self.view.statuses.remove(key);
-        }
-        for waiter in self.waiters.remove(name).unwrap_or_default() {
-            match waiter {
-                Waiter::Settled(reply) => drop(reply.send(Ok(()))),
-                Waiter::Restarted(reply) | Waiter::TaskRestarted(_, reply) => {
-                    drop(reply.send(Err(HerderError::connector_not_found(name))));
-                }
-                Waiter::Hold(reply) => drop(reply.send(Err(HerderError::connector_not_found(name)))),
-            }
-        }
-    }
-
-    /// Takes in what operations under way have started, so that it is stopped too.
-    async fn await_operations(&mut self, deadline: time::Instant) {
-        while self.slots.values().any(|slot| slot.busy) {
-            let Ok(Some(Done { name, outcome })) = time::timeout_at(deadline, self.done.1.recv()).await else { return };
-            let Some(slot) = self.slots.get_mut(&name) else { continue };
-            match outcome {
-                Outcome::RestartDue(_) => continue,
-                Outcome::InstanceStarted { config, started: Ok(Started { running, .. }) } => {
-                    slot.instance = Some(Instance { running, config });
-                }
-                Outcome::TasksStarted(tasks) => {
-                    for task in tasks {
-                        let id = TaskId { connector: name.as_str().into(), task: task.number };
-                        if let Ok(running) = task.started {
-                            self.view.tasks.write().insert(id, running);
-                        }
-                    }
-                }
-                _ => {}
-            }
-            slot.busy = false;
-        }
-    }
-
-    /// Stops all tasks together, then the connectors, and shows that nothing runs here any more.
-    async fn shutdown(&mut self) {
-        let deadline = time::Instant::now() + self.options.graceful_timeout;
-        self.await_operations(deadline).await;
-        let tasks: Vec<_> = self.view.running_tasks();
-        for (_, task) in &tasks {
-            task.request_stop();
-        }
-        for (_, task) in tasks {
-            task.stop(deadline.saturating_duration_since(time::Instant::now())).await;
-        }
-        self.view.tasks.write().clear();
-        for (name, slot) in std::mem::take(&mut self.slots) {
-            let Some(instance) = slot.instance else { continue };
-            let left = deadline.saturating_duration_since(time::Instant::now()).max(Duration::from_millis(100));
-            if time::timeout(left, instance.running.stop()).await.is_err() {
-                tracing::warn!(connector = name, "connector did not stop in time");
-            }
-            self.view.statuses.change(StatusKey::Connector(name), State::Unassigned);
-        }
-        if time::timeout(Duration::from_secs(5), self.view.statuses.flush()).await.is_err() {
-            tracing::warn!("the last statuses could not be written in time");
-        }
-    }
 }
 
-impl Command {
-    /// Answers with an error.
-    fn refuse(self, error: HerderError) {
-        match self {
-            Self::Put { reply, .. } => drop(reply.send(Err(error))),
-            Self::Restart { reply, .. } => drop(reply.send(Err(error))),
-            Self::HoldStopped { reply, .. } => drop(reply.send(Err(error))),
-            Self::Ping { reply } => drop(reply.send(Ok(()))),
-            Self::Delete { reply, .. }
-            | Self::SetTarget { reply, .. }
-            | Self::Stop { reply, .. }
-            | Self::RestartConnector { reply, .. }
-            | Self::RestartTask { reply, .. }
-            | Self::ResetTopics { reply, .. }
-            | Self::Shutdown { reply } => drop(reply.send(Err(error))),
-        }
-    }
-}
-
-fn not_stopped(name: &str) -> String {
+pub(super) fn not_stopped(name: &str) -> String {
     format!(
         "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the \
          specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
     )
 }
 
-fn version_of(view: &View, entry: &ConnectorEntry) -> String {
+pub(super) fn version_of(view: &View, entry: &ConnectorEntry) -> String {
     let class = entry.config.as_ref().and_then(|config| config.get("connector.class"));
     let plugin = class.and_then(|class| view.registry.find(class.trim()));
     plugin.map(|plugin| plugin.info.version.clone()).unwrap_or_default()
-}
-
-fn bus_failure(error: &bus::BusError) -> Failure {
-    let class = if error.is_retriable() { "RetriableException" } else { "ConnectException" };
-    let text = format!("the task configurations could not be written: {error}");
-    Failure { trace: format!("org.apache.kafka.connect.errors.{class}: {text}") }
-}
-
-/// Adds what the worker puts into every task configuration, and holds the connector to `tasks.max`.
-fn finish_task_configs(
-    name: &str,
-    config: &Config,
-    running: &dyn crate::connect::worker::RunningConnector,
-    view: &View,
-    tasks: Vec<Config>,
-) -> Result<Vec<Config>, Failure> {
-    let max = tasks_max(config);
-    if tasks.len() > max {
-        let text = format!(
-            "The connector {name} has generated {} tasks, which is greater than {max}, the maximum number of tasks it \
-             is configured to create.",
-            tasks.len()
-        );
-        let enforced = config.get("tasks.max.enforce").is_none_or(|value| !value.trim().eq_ignore_ascii_case("false"));
-        if enforced {
-            return Err(Failure::connect(text));
-        }
-        tracing::warn!(connector = name, "{text}");
-    }
-    let class = running.task_class();
-    let sink = config
-        .get("connector.class")
-        .and_then(|class| view.registry.find(class.trim()))
-        .is_some_and(|plugin| plugin.info.kind == ConnectorKind::Sink);
-    let finish = |mut task: Config| {
-        task.insert("task.class".to_owned(), class.clone());
-        for key in ["topics", "topics.regex"].into_iter().filter(|_| sink) {
-            if let Some(value) = config.get(key) {
-                task.insert(key.to_owned(), value.clone());
-            }
-        }
-        task
-    };
-    Ok(tasks.into_iter().map(finish).collect())
-}
-
-/// `tasks.max`.
-pub(super) fn tasks_max(config: &Config) -> usize {
-    config.get("tasks.max").and_then(|value| value.trim().parse().ok()).unwrap_or(1)
-}
-
-/// The target that a task's runner knows.
-pub(super) fn task_target(target: TargetState) -> task::TargetState {
-    if target == TargetState::Paused { task::TargetState::Paused } else { task::TargetState::Started }
 }

@@ -100,3 +100,22 @@ impl Drop for Held {
         }
     }
 }
+
+impl Command {
+    /// Answers with an error.
+    pub(super) fn refuse(self, error: HerderError) {
+        match self {
+            Self::Put { reply, .. } => drop(reply.send(Err(error))),
+            Self::Restart { reply, .. } => drop(reply.send(Err(error))),
+            Self::HoldStopped { reply, .. } => drop(reply.send(Err(error))),
+            Self::Ping { reply } => drop(reply.send(Ok(()))),
+            Self::Delete { reply, .. }
+            | Self::SetTarget { reply, .. }
+            | Self::Stop { reply, .. }
+            | Self::RestartConnector { reply, .. }
+            | Self::RestartTask { reply, .. }
+            | Self::ResetTopics { reply, .. }
+            | Self::Shutdown { reply } => drop(reply.send(Err(error))),
+        }
+    }
+}

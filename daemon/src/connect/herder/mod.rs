@@ -11,8 +11,10 @@ mod handle;
 mod model;
 mod offsets;
 mod operation;
+mod progress;
 mod reports;
 mod restarts;
+mod settle;
 mod slot;
 #[cfg(test)]
 mod tests;

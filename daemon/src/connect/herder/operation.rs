@@ -1,14 +1,14 @@
 //! Operations on one connector that take time: they run apart from the herder and report when they are done.
 
 use super::{
-    actor::{task_target, tasks_max},
     command::{Done, Outcome, Started, StartedTask},
+    progress::tasks_max,
     slot::Instance,
 };
 use crate::connect::{
     plugin::{Plugin, Registry},
     store::{ConnectorEntry, TargetState},
-    task::TaskId,
+    task::{self, TaskId},
     worker::{Failure, RunningTask, TaskLaunch, Worker},
 };
 use levada_connector_api::Config;
@@ -94,4 +94,9 @@ impl Operation {
         // The herder is gone at shutdown; then nobody needs to know.
         let _ = done.send(Done { name: self.name, outcome }).await;
     }
+}
+
+/// The target that a task's runner knows.
+fn task_target(target: TargetState) -> task::TargetState {
+    if target == TargetState::Paused { task::TargetState::Paused } else { task::TargetState::Started }
 }

@@ -4,7 +4,7 @@
 //! kept, as Connect does, with a warning that names the nearest known one. A key that Connect acts on and this worker
 //! does not yet is an error, so that nothing is ignored in silence.
 
-mod common;
+mod base_keys;
 mod items;
 mod rules;
 
@@ -139,8 +139,8 @@ pub fn validate(
 /// Definitions of the keys that all connectors of a kind have.
 pub fn base_def(kind: ConnectorKind) -> &'static ConfigDef {
     match kind {
-        ConnectorKind::Source => &common::SOURCE,
-        ConnectorKind::Sink => &common::SINK,
+        ConnectorKind::Source => &base_keys::SOURCE,
+        ConnectorKind::Sink => &base_keys::SINK,
     }
 }
 
