@@ -33,10 +33,13 @@ pub fn begin(tracker: &Tracker, path: &Path, facts: &Facts, files: &BTreeMap<Pat
     let mut input = Input::new(file, unpack);
     let stored = slot.stored.clone();
     let start = match &stored {
-        Some(own) if own.id.is_none_or(|id| id == facts.id) => own_file(own, &mut input, &mut begun)?,
+        // With nothing read, device and inode alone tell nothing: inodes are reused.
+        Some(own) if own.position > 0 && own.id.is_none_or(|id| id == facts.id) => {
+            own_file(own, &mut input, &mut begun)?
+        }
         own => {
             let elsewhere = tracker.slots.values().filter_map(|other| other.stored.as_ref()).chain(&slot.earlier);
-            let renamed = elsewhere.filter(|other| other.id == Some(facts.id)).cloned();
+            let renamed = elsewhere.filter(|other| other.id == Some(facts.id) && other.position > 0).cloned();
             match first_fit(renamed, &mut input)? {
                 Some(start) => Some(start),
                 None => replaced(tracker, path, own.as_ref(), files, &mut input, &mut begun)?,

@@ -281,7 +281,8 @@ impl Tracker {
         if matches!(self.settings.discovery, Discovery::Single(_)) {
             return Ok(());
         }
-        for slot in slots.iter_mut().filter(|slot| slot.stored.is_none()) {
+        let unread = |slot: &Slot| slot.stored.as_ref().is_none_or(|stored| stored.position == 0);
+        for slot in slots.iter_mut().filter(|slot| unread(slot)) {
             let partitions: Vec<SourcePartition> =
                 earlier_names(&slot.path).iter().map(|path| partition_of(&name_of(path))).collect();
             if !partitions.is_empty() {
