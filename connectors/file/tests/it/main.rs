@@ -3,6 +3,7 @@
 mod acceptance;
 mod contents;
 mod errors;
+mod model;
 mod readme;
 mod rotation;
 mod sink;
