@@ -26,6 +26,13 @@ pub struct ConnectorInfo {
     pub config_def: ConfigDef,
 }
 
+impl ConnectorInfo {
+    /// A connector without other names.
+    pub fn new(class: &str, kind: ConnectorKind, version: &str, config_def: ConfigDef) -> Self {
+        Self { class: class.to_owned(), aliases: Vec::new(), kind, version: version.to_owned(), config_def }
+    }
+}
+
 /// What the runtime gives a connector when it starts.
 #[derive(Clone, Debug)]
 pub struct ConnectorContext {

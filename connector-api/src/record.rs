@@ -38,6 +38,22 @@ pub struct SourceRecord {
     pub headers: Headers,
 }
 
+impl SourceRecord {
+    /// A record of a value alone: no key, schemas or headers, any partition, the time of the append.
+    pub fn new(topic: impl Into<Arc<str>>, value: Value) -> Self {
+        Self {
+            topic: topic.into(),
+            partition: None,
+            key_schema: None,
+            key: Value::Null,
+            value_schema: None,
+            value,
+            timestamp: None,
+            headers: Headers::new(),
+        }
+    }
+}
+
 /// What a record's timestamp means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimestampType {

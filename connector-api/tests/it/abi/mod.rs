@@ -5,4 +5,5 @@ mod batch;
 mod c_connector;
 mod header;
 mod refused;
+mod rust_connector;
 mod shims;
