@@ -101,10 +101,8 @@ pub struct Texts<K> {
 impl<K: Copy + Eq + std::hash::Hash> Texts<K> {
     /// Index of the text that `key`, an address while the batch is borrowed, stands for.
     pub fn intern(&mut self, key: K, text: impl FnOnce() -> Vec<u8>) -> Result<u32> {
-        if let Some((last, index)) = self.last {
-            if last == key {
-                return Ok(index);
-            }
+        if let Some((_, index)) = self.last.filter(|(last, _)| *last == key) {
+            return Ok(index);
         }
         let index = match self.by_key.get(&key) {
             Some(index) => *index,

@@ -78,9 +78,10 @@ macro_rules! common_calls {
                 out: *mut Buffer,
             ) -> Status {
                 let body = || {
-                    // SAFETY: the slices live as long as this call; the handle is one of ours.
-                    let (connector, name, config) =
-                        unsafe { (instance::<C>(connector)?, name.bytes(), config.bytes()) };
+                    // SAFETY: the handle is one of ours.
+                    let connector = unsafe { instance::<C>(connector)? };
+                    // SAFETY: the slices live as long as this call.
+                    let (name, config) = unsafe { (name.bytes(), config.bytes()) };
                     let name = String::from_utf8_lossy(name).into_owned();
                     let config = json::to_config(json::parse(config, "a configuration")?)?;
                     connector.start(ConnectorContext { name }, config)?;
@@ -148,9 +149,10 @@ macro_rules! common_calls {
                 out: *mut Buffer,
             ) -> Status {
                 let body = || {
-                    // SAFETY: the slices live as long as this call; the handle is one of ours.
-                    let (connector, config, changes) =
-                        unsafe { (instance::<C>(connector)?, config.bytes(), changes.bytes()) };
+                    // SAFETY: the handle is one of ours.
+                    let connector = unsafe { instance::<C>(connector)? };
+                    // SAFETY: the slices live as long as this call.
+                    let (config, changes) = unsafe { (config.bytes(), changes.bytes()) };
                     let config = json::to_config(json::parse(config, "a configuration")?)?;
                     let changes = json::to_offsets(json::parse(changes, "offsets")?)?;
                     let yes = connector.alter_offsets(&config, &changes)?;

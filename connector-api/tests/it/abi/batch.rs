@@ -89,7 +89,7 @@ fn error_of(bytes: Vec<u8>) -> String {
 /// A source batch without topics that goes on as given.
 fn batch_with(rest: &[&[u8]]) -> Vec<u8> {
     let mut bytes = b"LVB1\x01\x01\0\0\0\0\0\0".to_vec();
-    rest.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes.extend(rest.concat());
     bytes
 }
 

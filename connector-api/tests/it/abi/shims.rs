@@ -36,7 +36,7 @@ fn connectors() -> [LibraryConnector; 2] {
 }
 
 fn even(text: &str) -> std::result::Result<(), String> {
-    if text.len() % 2 == 0 { Ok(()) } else { Err("must be of even length".to_owned()) }
+    if text.len().is_multiple_of(2) { Ok(()) } else { Err("must be of even length".to_owned()) }
 }
 
 /// Keys of both connectors.

@@ -28,7 +28,9 @@ mod world;
 fn no_module_of_the_suite_is_left_out() {
     let modules = |text: &str| -> Vec<String> {
         let names = text.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
-        names.filter(|name| *name != "library").map(str::to_owned).collect()
+        // The library is of this suite alone, the README's tests are about text.
+        names.filter(|name| !["library", "readme"].contains(name)).map(str::to_owned).collect()
     };
-    assert_eq!(modules(include_str!("main.rs")), modules(include_str!("../../../tests/it/main.rs")));
+    let (here, there) = (modules(include_str!("main.rs")), modules(include_str!("../../../tests/it/main.rs")));
+    assert_eq!(here, there, "a new module of connectors/file/tests/it belongs into this list too");
 }
