@@ -76,11 +76,13 @@ impl Story {
     fn append(&mut self, count: usize, half: bool) {
         let mut text = String::new();
         if std::mem::take(&mut self.half) {
-            text += &format!("{}\n", &Self::line(self.written)[3..]);
+            text.push_str(&Self::line(self.written)[3..]);
+            text.push('\n');
             self.written += 1;
         }
         for _ in 0..count {
-            text += &format!("{}\n", Self::line(self.written));
+            text.push_str(&Self::line(self.written));
+            text.push('\n');
             self.written += 1;
         }
         if half {
