@@ -100,7 +100,9 @@ pub(super) fn topic_entries<'a>(
             layers.push(Layer { name: def.name, value: Some(value.clone()), source: Source::Topic });
         }
         let synonyms = broker_synonyms(def.name);
-        synonyms.iter().for_each(|(name, factor)| view.broker_layers(name, *factor, &mut layers));
+        for (name, factor) in synonyms {
+            view.broker_layers(name, *factor, &mut layers);
+        }
         let default = synonyms.iter().find_map(|(name, factor)| {
             broker_key(name).and_then(|key| key.default).map(|default| (*name, scale(default, *factor)))
         });

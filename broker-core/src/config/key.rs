@@ -103,7 +103,7 @@ pub enum ValueError {
         expected: String,
     },
     /// No such key.
-    #[error("unknown configuration key {key:?}{}", suggestion(.nearest))]
+    #[error("unknown configuration key {key:?}{}", suggestion(*.nearest))]
     Unknown {
         /// What was given.
         key: String,
@@ -118,7 +118,7 @@ pub enum ValueError {
     },
 }
 
-fn suggestion(nearest: &Option<&'static str>) -> String {
+fn suggestion(nearest: Option<&'static str>) -> String {
     nearest.map(|n| format!(" (did you mean {n:?}?)")).unwrap_or_default()
 }
 

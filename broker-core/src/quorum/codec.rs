@@ -22,7 +22,9 @@ pub(super) fn put_optional(out: &mut BytesMut, text: Option<&str>) {
 
 pub(super) fn put_list(out: &mut BytesMut, list: &[i32]) {
     out.put_u32(list.len() as u32);
-    list.iter().for_each(|id| out.put_i32(*id));
+    for id in list {
+        out.put_i32(*id);
+    }
 }
 
 pub(super) struct Input(pub Bytes);

@@ -185,7 +185,9 @@ impl Worker {
         let new = Arc::new(old.apply(records));
         self.shared.image.store(new.clone());
         let listeners = self.shared.listeners.lock().clone();
-        listeners.iter().for_each(|listener| listener.on_image(&old, &new));
+        for listener in listeners {
+            listener.on_image(&old, &new);
+        }
         Ok(new)
     }
 

@@ -15,9 +15,6 @@ use crate::log::{FileRange, ReadData};
 /// File ranges below this are read into memory: one write for the whole answer is then cheaper than a sendfile.
 const SENDFILE_FROM: usize = 32 << 10;
 
-/// What lies further than this from the end of its file may have left the page cache.
-const WARM_TAIL: u64 = 32 << 20;
-
 /// Slices given to one vectored write.
 const SLICES: usize = 64;
 
@@ -115,10 +112,10 @@ impl Output {
 
 /// Have a range that may not be in memory read in on the disk's own threads, so that sendfile does not block the runtime.
 async fn read_ahead(disk: &dyn Disk, range: &FileRange) -> io::Result<()> {
-    let end = range.position + range.len as u64;
-    if range.file.len()?.saturating_sub(end) < WARM_TAIL {
+    if range.file.is_cached(range.position, range.len as u64) {
         return Ok(());
     }
+    let end = range.position + range.len as u64;
     let range = range.clone();
     let touch = move || {
         range.file.advise(range.position, range.len as u64, Advice::WillNeed);

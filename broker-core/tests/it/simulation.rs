@@ -70,7 +70,7 @@ impl Producer {
         Self {
             name: format!("p{index}"),
             partition: rng.below(PARTITIONS as u64) as i32,
-            id: (index % 2 == 0).then_some(-1),
+            id: (index.is_multiple_of(2)).then_some(-1),
             sequence: 0,
             next_value: 0,
             in_flight: None,
@@ -184,7 +184,9 @@ async fn live_and_crash(seed: u64, ignore_syncs: bool) -> Result<u64, String> {
                 if broker.image().topic_by_id(id).is_none() {
                     return Err("the topic is gone".to_owned());
                 }
-                check(&*transport, id, &producers, &mut world.lock()).await?;
+                let mut seen = std::mem::take(&mut *world.lock());
+                check(&*transport, id, &producers, &mut seen).await?;
+                *world.lock() = seen;
             }
         }
         let id = topic.unwrap_or_default();
@@ -199,9 +201,9 @@ async fn live_and_crash(seed: u64, ignore_syncs: bool) -> Result<u64, String> {
         drop(broker);
     }
     let broker = Broker::start_in_process(machine.env(), config()).await.map_err(|error| error.to_string())?;
-    check(&*broker.transport("check"), topic.unwrap_or_default(), &producers, &mut world.lock()).await?;
+    let mut world = std::mem::take(&mut *world.lock());
+    check(&*broker.transport("check"), topic.unwrap_or_default(), &producers, &mut world).await?;
     broker.shutdown().await;
-    let mut world = world.lock();
     world.note(machine.disk.trace_digest());
     Ok(world.trace.finish())
 }

@@ -74,7 +74,7 @@ impl TestBroker {
 
 pub async fn ask<R: TypedRequest>(transport: &dyn Transport, request: R) -> R::Response {
     let answer = transport.call(request.into()).await.unwrap();
-    answer.try_into().ok().expect("answer of another API")
+    answer.try_into().unwrap_or_else(|_| panic!("answer of another API"))
 }
 
 pub async fn create(transport: &dyn Transport, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
@@ -222,7 +222,7 @@ impl Client {
         let sent = self.send(request, version).await;
         let (correlation_id, answer) = self.receive(R::KEY, version).await;
         assert_eq!(correlation_id, sent);
-        answer.try_into().ok().expect("answer of another API")
+        answer.try_into().unwrap_or_else(|_| panic!("answer of another API"))
     }
 
     /// Whether the broker has closed the connection.

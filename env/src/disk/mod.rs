@@ -180,6 +180,11 @@ pub trait DiskFile: Send + Sync + Debug + 'static {
     fn sync_all(&self) -> io::Result<()>;
     /// Hint on use; never fails.
     fn advise(&self, offset: u64, len: u64, advice: Advice);
+    /// Whether the range is probably in memory, so that reading it does not wait for the disk. Looks at some of it only.
+    fn is_cached(&self, offset: u64, len: u64) -> bool {
+        let _ = (offset, len);
+        true
+    }
     /// The descriptor, for sendfile; `None` where there is no kernel file.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 

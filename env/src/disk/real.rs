@@ -1,7 +1,7 @@
 //! The machine's own file system.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
@@ -13,6 +13,9 @@ use parking_lot::Mutex;
 
 use super::pool::Pool;
 use super::{Advice, DirEntry, Disk, DiskFile, DiskLock, FileKind, IoClass, Job, Metadata, OpenOptions};
+
+/// Distance of the bytes looked at to tell whether a range is in memory.
+const CACHE_PROBE: usize = 128 << 10;
 
 /// More slices than this in one pwritev are refused by Linux.
 const MAX_SLICES: usize = 1024;
@@ -188,6 +191,15 @@ impl DiskFile for RealFile {
         };
         // Only a hint: a file system that does not know it changes nothing.
         let _ = rustix::fs::fadvise(&self.file, offset, NonZeroU64::new(len), advice);
+    }
+
+    fn is_cached(&self, offset: u64, len: u64) -> bool {
+        let last = (offset + len).saturating_sub(1);
+        let mut byte = [0];
+        (offset..last).step_by(CACHE_PROBE).chain([last]).all(|position| {
+            let buffer = &mut [IoSliceMut::new(&mut byte)];
+            rustix::io::preadv2(&self.file, buffer, position, rustix::io::ReadWriteFlags::NOWAIT).is_ok()
+        })
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
