@@ -190,7 +190,7 @@ async fn a_c_connector_moves_records_in_the_daemon_beside_bad_libraries() {
     post(&daemon.rest, "source", source).await;
     let sink = json!({ "connector.class": "c.Lines", "topics": "t", "file": output, "value.converter": string });
     post(&daemon.rest, "sink", sink).await;
-    let expected: String = (1..=500).map(|number| format!("{number}\n")).collect();
+    let expected = (1..=500).map(|number| number.to_string()).collect::<Vec<_>>().join("\n") + "\n";
     eventually("all numbers arrive", || async { fs::read_to_string(&output).unwrap_or_default() == expected }).await;
 }
 
