@@ -55,7 +55,7 @@ fn check_file(file: &SourceFile) -> Vec<String> {
     findings
 }
 
-fn empty_name(path: &PathBuf) -> Option<&str> {
+fn empty_name(path: &Path) -> Option<&str> {
     let stem = path.file_stem()?.to_str()?;
     let parents = path.parent()?.iter().filter_map(|part| part.to_str());
     std::iter::once(stem).chain(parents).find(|part| EMPTY_NAMES.contains(part))
