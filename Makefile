@@ -19,6 +19,7 @@ demo: ## moves a real package index file -> topic -> file, with a kill -9 half-w
 
 test: ## everything CI runs: unit and integration tests, then foreign clients against the release binary
 	@scripts/setup-test-tools.sh test
+	$(CARGO) xtask tidy
 	$(CARGO) test --locked --workspace
 	$(CARGO) build --release --locked --workspace
 	$(PYTEST) tests/foreign

@@ -3,7 +3,7 @@
 use super::versions::Versions;
 use crate::TransportError;
 use bytes::{Bytes, BytesMut};
-use levada_env::net::TcpStream;
+use levada_env::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
 use levada_wire::{
     ApiKey, RequestKind, ResponseKind, Segment,
     frame::{decode_response, encode_request, split_correlation_id},
@@ -11,7 +11,6 @@ use levada_wire::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     sync::{mpsc, oneshot},
 };
 

@@ -8,21 +8,21 @@
 //! before each submission (invariant 8): once the token is revoked the handle can't write any more.
 
 mod ack_tracker;
+mod calls;
 pub mod conformance;
 pub mod embedded;
 mod error;
 mod owner;
-mod types;
 
 pub use ack_tracker::AckTracker;
-pub use error::BusError;
-pub use levada_client::BoxFuture;
-pub use owner::OwnerToken;
-pub use types::{
+pub use calls::{
     AckReport, ConsumedRecord, ConsumerEvent, ConsumerOptions, GroupDescription, NewTopic, OffsetReset,
     PartitionRecords, ProduceFailure, ProducerHeader, ProducerOptions, ProducerRecord, TopicDescription, TopicRecord,
     WriteRecord,
 };
+pub use error::BusError;
+pub use levada_client::BoxFuture;
+pub use owner::OwnerToken;
 
 use levada_connector_api::{Committed, TopicPartition};
 use std::{sync::Arc, time::Duration};
