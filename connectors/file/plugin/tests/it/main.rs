@@ -15,6 +15,8 @@ mod acceptance;
 mod contents;
 #[path = "../../../tests/it/errors.rs"]
 mod errors;
+#[path = "../../../tests/it/model.rs"]
+mod model;
 #[path = "../../../tests/it/rotation.rs"]
 mod rotation;
 #[path = "../../../tests/it/sink.rs"]
