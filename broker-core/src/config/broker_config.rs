@@ -8,6 +8,9 @@ use super::broker_keys::{BROKER_KEYS, broker_key};
 use super::key::{KeyDef, ValueError, nearest, parse_bool};
 use super::listeners::{Endpoint, parse_endpoints, parse_protocol_map};
 
+/// Longer times mean this: they are added to the clock, which does not reach much further.
+const FOREVER: Duration = Duration::from_secs(50 * 365 * 24 * 3600);
+
 /// Everything the broker is told at start. Build it with [`BrokerConfig::from_map`].
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
@@ -224,7 +227,7 @@ impl Values<'_> {
     }
 
     fn millis(&self, key: &str) -> Duration {
-        Duration::from_millis(u64::try_from(self.int(key)).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.int(key)).unwrap_or(0)).min(FOREVER)
     }
 
     fn flag(&self, key: &str) -> bool {
@@ -257,6 +260,12 @@ mod tests {
         assert_eq!(config.offsets_retention, Duration::from_secs(7 * 24 * 3600));
         assert_eq!(config.listeners[0].to_string(), "PLAINTEXT://127.0.0.1:9092");
         assert!(config.auto_create_topics);
+    }
+
+    #[test]
+    fn the_longest_time_can_be_added_to_the_clock() {
+        let config = from(&[("connections.max.idle.ms", "9223372036854775807")]).unwrap();
+        assert!(std::time::Instant::now().checked_add(config.max_idle).is_some());
     }
 
     #[test]
