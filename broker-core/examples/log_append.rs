@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use levada_broker::config::AckDurability;
 use levada_broker::log::{
-    AppendOrigin, AppendRequest, LogConfig, LogManager, LogManagerOptions, PartitionLog, TopicPartition, ValidationRules,
-    validate_batches,
+    AppendOrigin, AppendRequest, LogConfig, LogManager, LogManagerOptions, PartitionLog, TopicPartition,
+    ValidationRules, validate_batches,
 };
 use levada_env::Env;
 use levada_wire::records::RecordBatchBuilder;

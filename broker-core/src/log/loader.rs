@@ -168,7 +168,7 @@ impl Loader<'_> {
         };
         if epochs_lost && log_end > 0 {
             epochs = LeaderEpochs::default();
-            self.rebuild_epochs(&segments, &mut epochs)?;
+            rebuild_epochs(&segments, &mut epochs)?;
         }
         epochs.truncate_from_end(log_end.max(1));
         let producers = load_producers(&**self.disk(), &self.dir, &segments, log_end)?;
@@ -232,17 +232,6 @@ impl Loader<'_> {
             }
             Err(error) => Err(error),
         }
-    }
-
-    fn rebuild_epochs(&self, segments: &[Arc<Segment>], epochs: &mut LeaderEpochs) -> io::Result<()> {
-        for segment in segments {
-            for found in segment.scan(0, segment.size())? {
-                // Old damage below the recovery point shows when that range is read; here it only ends the search in this segment.
-                let Ok(found) = found else { break };
-                epochs.assign(found.header.leader_epoch, found.header.base_offset);
-            }
-        }
-        Ok(())
     }
 
     /// Verifies everything past the recovery point, cuts the log where it stops being right, makes what remains durable.
@@ -357,6 +346,18 @@ impl Loader<'_> {
         }
         Ok(found)
     }
+}
+
+/// Takes the leader epochs from the batches, which all carry theirs.
+fn rebuild_epochs(segments: &[Arc<Segment>], epochs: &mut LeaderEpochs) -> io::Result<()> {
+    for segment in segments {
+        for found in segment.scan(0, segment.size())? {
+            // Old damage below the recovery point shows when that range is read; here it only ends the search in this segment.
+            let Ok(found) = found else { break };
+            epochs.assign(found.header.leader_epoch, found.header.base_offset);
+        }
+    }
+    Ok(())
 }
 
 struct RecoveredSegment {

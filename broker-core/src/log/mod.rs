@@ -45,6 +45,8 @@
 //! - Nothing is acknowledged from memory alone: `durable_end_offset` moves only after the sync of every file and directory entry below it
 //!   (invariant 1). A failed sync takes the log directory offline and is never retried.
 
+#![deny(clippy::unwrap_used, clippy::indexing_slicing)]
+
 mod append;
 mod background;
 mod buf_pool;

@@ -53,13 +53,6 @@ impl OffsetIndex {
         after.checked_sub(1).and_then(|at| self.entries.get(at)).map_or(0, |entry| entry.1)
     }
 
-    /// Drops entries for batches that start at or after `position`.
-    pub(super) fn truncate(&mut self, position: u64) {
-        let kept = self.entries.partition_point(|entry| u64::from(entry.1) < position);
-        self.entries.truncate(kept);
-        self.written = self.written.min(kept);
-    }
-
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -95,8 +88,6 @@ mod tests {
         assert_eq!((bytes.len(), at), (24, 0));
         let read = OffsetIndex::decode(&bytes, 301).unwrap();
         assert_eq!(read.last(), Some((29, 300)));
-        index.truncate(300);
-        assert_eq!(index.len(), 2);
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl fmt::Debug for TopicPartition {
     }
 }
 
-/// Told when a log moves. Called on disk threads, in order, outside the log's locks; must return quickly and must not block.
+/// Told when a log moves. Called on disk threads with the partition's writer lock held; must return quickly, must not block, and sees each
+/// end only grow, except after a truncation.
 pub trait LogObserver: Send + Sync {
     /// Records up to `log_end_offset` (exclusive) are written and readable.
     fn on_append(&self, log_end_offset: i64);

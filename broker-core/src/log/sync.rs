@@ -177,6 +177,7 @@ impl Inner {
     }
 
     fn run_sync(self: &Arc<Self>) {
+        let _guard = PanicGuard(self);
         match self.sync_once() {
             Ok(()) => {
                 let mut sync = self.sync.inner.lock();
@@ -293,6 +294,18 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
+    }
+}
+
+/// A panic while syncing is a defect; it must not leave callers waiting, nor count as a sync.
+struct PanicGuard<'a>(&'a Inner);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let failed = self.0.log_dir.fail("sync", &io::Error::other("the sync thread panicked"));
+            self.0.sync.fail_waiters(&failed);
+        }
     }
 }
 

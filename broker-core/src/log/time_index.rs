@@ -45,13 +45,6 @@ impl TimeIndex {
         after.checked_sub(1).and_then(|at| self.entries.get(at)).map_or(0, |entry| entry.1)
     }
 
-    /// Drops entries for offsets from `relative_offset` on.
-    pub(super) fn truncate(&mut self, relative_offset: i64) {
-        let kept = self.entries.partition_point(|entry| i64::from(entry.1) < relative_offset);
-        self.entries.truncate(kept);
-        self.written = self.written.min(kept);
-    }
-
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -87,7 +80,5 @@ mod tests {
         assert_eq!(TimeIndex::decode(&bytes).unwrap().last(), Some((200, 39)));
         assert!(TimeIndex::decode(&bytes[..23]).is_none());
         assert!(TimeIndex::decode(&[&bytes[12..], &bytes[..12]].concat()).is_none());
-        index.truncate(39);
-        assert_eq!(index.last(), Some((100, 9)));
     }
 }

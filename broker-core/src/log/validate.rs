@@ -2,9 +2,7 @@
 //! produce table per variant of [`ValidationError`].
 
 use bytes::Bytes;
-use levada_wire::records::{
-    Batch, BatchHeader, Compression, HEADER_LEN, NO_PRODUCER_ID, NO_TIMESTAMP, RecordError, walk_records,
-};
+use levada_wire::records::{Batch, BatchHeader, Compression, NO_PRODUCER_ID, NO_TIMESTAMP, RecordError, walk_records};
 
 use super::LogConfig;
 use crate::config::TimestampType;
@@ -234,6 +232,3 @@ fn check_timestamp(timestamp: i64, rules: &ValidationRules<'_>) -> Result<(), Va
     let too_new = timestamp.saturating_sub(now_ms) > config.timestamp_after_max_ms;
     if too_old || too_new { Err(ValidationError::InvalidTimestamp { timestamp, now_ms }) } else { Ok(()) }
 }
-
-/// Bytes in front of a batch's records.
-pub(super) const BATCH_HEADER_LEN: usize = HEADER_LEN;

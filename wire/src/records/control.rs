@@ -39,7 +39,7 @@ impl EndTxnMarker {
     }
 
     /// A control batch with this marker.
-    pub fn to_batch(&self, timestamp: i64, producer_id: i64, producer_epoch: i16) -> Result<Vec<u8>, RecordError> {
+    pub fn into_batch(self, timestamp: i64, producer_id: i64, producer_epoch: i16) -> Result<Vec<u8>, RecordError> {
         let control_type: i16 = match self.control_type {
             ControlType::Abort => 0,
             ControlType::Commit => 1,

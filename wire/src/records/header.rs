@@ -126,6 +126,7 @@ impl BatchHeader {
     }
 
     /// The 61 bytes of this header.
+    #[expect(clippy::wrong_self_convention, reason = "the header is Copy, and 76 bytes are better passed by reference")]
     pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         put(&mut out, BASE_OFFSET_OFFSET, self.base_offset.to_be_bytes());

@@ -57,6 +57,7 @@ impl<'a> RecordRef<'a> {
     }
 }
 
+#[expect(clippy::option_option, reason = "malformed, null, and a value are three things")]
 fn read_nullable<'a>(input: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = read32(input)?;
     if length < 0 {

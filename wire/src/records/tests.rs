@@ -225,7 +225,7 @@ fn buffers_come_back_from_the_builder() {
 fn transaction_markers_round_trip() {
     use super::control::{ControlType, EndTxnMarker};
     let marker = EndTxnMarker { control_type: ControlType::Commit, coordinator_epoch: 12 };
-    let batch = BatchIter::new(Bytes::from(marker.to_batch(5, 9, 1).unwrap())).next().unwrap().unwrap();
+    let batch = BatchIter::new(Bytes::from(marker.into_batch(5, 9, 1).unwrap())).next().unwrap().unwrap();
     assert!(batch.header.is_control() && batch.header.is_transactional());
     let record = batch.records(LIMIT).unwrap().next().unwrap().unwrap();
     assert_eq!(EndTxnMarker::parse(&record.key.unwrap(), record.value.as_deref()).unwrap(), Some(marker));

@@ -545,3 +545,20 @@ async fn a_wrong_largest_timestamp_is_put_right() {
     let opened = manager.env().disk.open(&dir.path().join("topic-0/00000000000000000000.log"), OpenOptions::READ);
     assert!(opened.unwrap().len().unwrap() > 61);
 }
+
+/// Leaves a log directory behind for Apache's tools to read: `LEVADA_DUMP_DIR=DIR cargo test -p levada-broker dump_log -- --ignored`, then
+/// `kafka-dump-log --deep-iteration --files DIR/topic-0/...`.
+#[tokio::test]
+#[ignore = "makes input for kafka-dump-log"]
+async fn a_directory_for_kafka_dump_log() {
+    let Some(dir) = std::env::var_os("LEVADA_DUMP_DIR") else { return };
+    let manager = LogManager::open(Env::real(), real_options(Path::new(&dir))).await.unwrap();
+    let log = manager.create(partition(), Some(uuid::Uuid::from_u128(99)), small_segments()).await.unwrap();
+    for i in 0..60 {
+        append_under(&log, idempotent(7, 0, i * 2, 2), 1 + i / 50).await.unwrap();
+        let codec = Compression::from_id((i % 5) as u8).unwrap();
+        append_under(&log, compressed(&[value(i64::from(i))], codec), 1 + i / 50).await.unwrap();
+    }
+    log.wait_durable(log.log_end_offset()).await.unwrap();
+    manager.shutdown().await;
+}
