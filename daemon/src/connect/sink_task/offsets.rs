@@ -8,6 +8,8 @@ struct Entry {
     /// Next offset after the last put that succeeded; `None` before the first.
     consumed: Option<i64>,
     committed: Option<i64>,
+    /// Only the beginning is consumed, nothing was put.
+    begun: bool,
 }
 
 /// Consumed and committed offsets of the owned partitions.
@@ -21,7 +23,12 @@ impl Offsets {
     pub(super) fn add(&mut self, added: &[Committed]) {
         for added in added {
             self.entries.retain(|entry| entry.partition != added.partition);
-            self.entries.push(Entry { partition: added.partition.clone(), consumed: None, committed: added.offset });
+            self.entries.push(Entry {
+                partition: added.partition.clone(),
+                consumed: None,
+                committed: added.offset,
+                begun: false,
+            });
         }
     }
 
@@ -43,7 +50,25 @@ impl Offsets {
     /// Records up to `next` (exclusive) were put.
     pub(super) fn put(&mut self, partition: &TopicPartition, next: i64) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.partition == *partition) {
-            entry.consumed = Some(next);
+            (entry.consumed, entry.begun) = (Some(next), false);
+        }
+    }
+
+    /// A partition begins at `first`; true when nothing was consumed or committed of it before.
+    pub(super) fn begin(&mut self, partition: &TopicPartition, first: i64) -> bool {
+        let entry = self.entries.iter_mut().find(|entry| entry.partition == *partition);
+        let Some(entry) = entry.filter(|entry| entry.consumed.is_none() && entry.committed.is_none()) else {
+            return false;
+        };
+        entry.consumed = Some(first);
+        entry.begun = true;
+        true
+    }
+
+    /// What has begun could not be committed: as if it had not begun.
+    pub(super) fn unbegin(&mut self) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.begun && entry.committed.is_none()) {
+            (entry.consumed, entry.begun) = (None, false);
         }
     }
 
@@ -125,5 +150,22 @@ mod tests {
         offsets.remove(&[partition(0)]);
         assert!(!offsets.is_dirty());
         assert_eq!(offsets.partitions(), [partition(1)]);
+    }
+
+    #[test]
+    fn a_partition_begins_once_and_only_without_a_committed_offset() {
+        let partition = |number| TopicPartition { topic: "t".into(), partition: number };
+        let known = |number, offset| Committed { partition: partition(number), offset, metadata: String::new() };
+        let mut offsets = Offsets::default();
+        offsets.add(&[known(0, None), known(1, Some(5))]);
+        assert!(!offsets.begin(&partition(1), 5), "it has a committed offset");
+        assert!(offsets.begin(&partition(0), 7));
+        assert_eq!(offsets.consumed(), [(partition(0), 7)]);
+        assert!(!offsets.begin(&partition(0), 7), "it has begun");
+        offsets.unbegin();
+        assert!(offsets.consumed().is_empty() && offsets.begin(&partition(0), 7));
+        offsets.committed(&[(partition(0), 7)]);
+        offsets.unbegin();
+        assert!(!offsets.is_dirty() && !offsets.begin(&partition(0), 7));
     }
 }

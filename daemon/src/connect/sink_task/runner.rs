@@ -10,7 +10,10 @@ use crate::connect::{
 };
 use levada_connector_api::{Committed, ConnectorError, ErrorKind, SinkRecord, SinkTask, TopicPartition};
 use levada_env::Instant;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// How long a poll waits for records while nothing else is to be done.
 const IDLE_POLL: Duration = Duration::from_secs(1);
@@ -223,7 +226,39 @@ impl Runner<'_> {
         self.put(ends, attempts)
     }
 
+    /// Commits where the task begins in partitions that have no committed offset, before anything of them is put: a
+    /// sink that keeps state beside its offsets must find that state after a crash before its first regular commit.
+    /// False when that can't be done now.
+    fn commit_start(&mut self, ends: &[(TopicPartition, i64)]) -> Result<bool, TaskFailure> {
+        let mut begun = false;
+        for (partition, next) in ends {
+            let first = self
+                .records
+                .iter()
+                .find(|record| record.partition == partition.partition && record.topic == partition.topic);
+            begun |= self.offsets.begin(partition, first.map_or(*next, |record| record.offset));
+        }
+        if !begun {
+            return Ok(true);
+        }
+        let metrics = Arc::clone(&self.shared.metrics);
+        let misses = || {
+            metrics.offset_commit_skip.load(Ordering::Relaxed) + metrics.offset_commit_failure.load(Ordering::Relaxed)
+        };
+        let before = misses();
+        self.commit()?;
+        let done = misses() == before;
+        if !done {
+            self.offsets.unbegin();
+        }
+        Ok(done)
+    }
+
     fn put(&mut self, ends: Vec<(TopicPartition, i64)>, attempts: u32) -> Result<(), TaskFailure> {
+        if !self.commit_start(&ends)? {
+            self.pending = Some(Pending { ends, attempts, retry_at: Instant::now() + Duration::from_millis(300) });
+            return Ok(());
+        }
         let started = Instant::now();
         let result = if self.records.is_empty() {
             Ok(())
