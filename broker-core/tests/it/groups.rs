@@ -232,6 +232,10 @@ async fn stop_does_not_wait_for_members_that_wait_for_others() {
 }
 
 fn consumer(t: &TestBroker, abandoned: watch::Receiver<bool>) -> Consumer {
+    member(t, None, abandoned)
+}
+
+fn member(t: &TestBroker, instance: Option<&str>, abandoned: watch::Receiver<bool>) -> Consumer {
     let options = ConsumerOptions {
         group: "g".to_owned(),
         subscription: Subscription::Topics(vec!["t".to_owned()]),
@@ -241,6 +245,7 @@ fn consumer(t: &TestBroker, abandoned: watch::Receiver<bool>) -> Consumer {
         session_timeout: Duration::from_secs(10),
         heartbeat_interval: Duration::from_millis(50),
         rebalance_timeout: Duration::from_secs(60),
+        instance_id: instance.map(str::to_owned),
         metadata_max_age: Duration::from_secs(300),
         request_timeout: Duration::from_secs(10),
     };
@@ -304,5 +309,49 @@ async fn two_consumers_share_the_partitions_and_one_takes_over() {
     while one.owned().len() != 6 {
         one.poll(Duration::from_millis(20)).await.unwrap();
     }
+    t.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_static_member_takes_its_old_place_and_fences_who_held_it() {
+    let t = TestBroker::with(AT_ONCE).await;
+    let id = t.create("t", 1, &[]).await;
+    produce(&*t.transport, id, 0, batch(&["a"])).await;
+    let (_abandoned, told) = watch::channel(false);
+    let mut old = member(&t, Some("i"), told.clone());
+    assert_eq!(consume(&mut old, 1).await, ["a"]);
+    produce(&*t.transport, id, 0, batch(&["b"])).await;
+    let mut new = member(&t, Some("i"), told);
+    // A dynamic member would wait until the old one rejoins or its session ends; the old one does not poll.
+    assert_eq!(consume(&mut new, 1).await, ["b"]);
+    let fenced = loop {
+        match old.poll(Duration::from_millis(20)).await {
+            Ok(Event::Records) => {
+                old.take(10, |_, _, _, _| {}).unwrap();
+            }
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(fenced.to_string().contains("FENCED_INSTANCE_ID") || !fenced.is_retriable(), "{fenced}");
+    assert!(new.poll(Duration::from_millis(200)).await.is_ok(), "the newer owner goes on");
+    t.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_static_member_goes_on_at_once_after_a_crash_of_everything() {
+    let t = TestBroker::with(AT_ONCE).await;
+    let id = t.create("t", 1, &[]).await;
+    produce(&*t.transport, id, 0, batch(&["a"])).await;
+    let (_abandoned, told) = watch::channel(false);
+    let mut old = member(&t, Some("i"), told.clone());
+    assert_eq!(consume(&mut old, 1).await, ["a"]);
+    drop(old);
+    let t = t.restart(AT_ONCE).await;
+    produce(&*t.transport, id, 0, batch(&["b"])).await;
+    let mut new = member(&t, Some("i"), told);
+    let read = tokio::time::timeout(Duration::from_secs(8), consume(&mut new, 1)).await;
+    assert_eq!(read.expect("it does not wait for the old session to end"), ["b"]);
+    new.close().await;
     t.broker.shutdown().await;
 }

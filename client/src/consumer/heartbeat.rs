@@ -20,6 +20,8 @@ pub(super) enum Verdict {
     Rebalance,
     /// Membership and partitions are gone.
     Lost(&'static str),
+    /// Another member took the place under the same instance id.
+    Fenced,
 }
 
 /// Who beats, and how often.
@@ -27,6 +29,7 @@ pub(super) enum Verdict {
 pub(super) struct Member {
     pub(super) group: String,
     pub(super) id: String,
+    pub(super) instance_id: Option<String>,
     pub(super) generation: i32,
     pub(super) interval: Duration,
     pub(super) session_timeout: Duration,
@@ -74,7 +77,8 @@ async fn beat(
         tokio::select! {
             _ = stopped.changed() => return,
             () = until_true(&mut abandoned) => {
-                leave(&*transport, &member.group, &member.id, "the task was abandoned").await;
+                let instance = member.instance_id.clone();
+                leave(&*transport, &member.group, &member.id, instance, "the task was abandoned").await;
                 return;
             }
             () = time::sleep(member.interval) => {}
@@ -83,7 +87,7 @@ async fn beat(
             group_id: member.group.clone(),
             generation_id: member.generation,
             member_id: member.id.clone(),
-            group_instance_id: None,
+            group_instance_id: member.instance_id.clone(),
         };
         let news = match call(&*transport, request, member.session_timeout).await {
             Ok(answer) => {
@@ -98,7 +102,7 @@ async fn beat(
         if let Some(news) = news {
             *verdict.lock() = Some(news);
             waker.notify_one();
-            if matches!(news, Verdict::Lost(_)) {
+            if matches!(news, Verdict::Lost(_) | Verdict::Fenced) {
                 return;
             }
         }
@@ -108,9 +112,8 @@ async fn beat(
 fn judge(code: i16) -> Option<Verdict> {
     match ErrorCode::from_code(code) {
         Some(ErrorCode::RebalanceInProgress) => Some(Verdict::Rebalance),
-        Some(code @ (ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::FencedInstanceId)) => {
-            Some(Verdict::Lost(code.name()))
-        }
+        Some(code @ (ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration)) => Some(Verdict::Lost(code.name())),
+        Some(ErrorCode::FencedInstanceId) => Some(Verdict::Fenced),
         _ => None,
     }
 }
@@ -123,9 +126,18 @@ async fn until_true(flag: &mut watch::Receiver<bool>) {
 }
 
 /// Leaves a group; nobody cares whether it works, since sessions end by themselves.
-pub(super) async fn leave(transport: &dyn Transport, group: &str, member: &str, reason: &str) {
-    let identity =
-        MemberIdentity { member_id: member.to_owned(), group_instance_id: None, reason: Some(reason.to_owned()) };
+pub(super) async fn leave(
+    transport: &dyn Transport,
+    group: &str,
+    member: &str,
+    instance_id: Option<String>,
+    reason: &str,
+) {
+    let identity = MemberIdentity {
+        member_id: member.to_owned(),
+        group_instance_id: instance_id,
+        reason: Some(reason.to_owned()),
+    };
     let request = LeaveGroupRequest { group_id: group.to_owned(), members: vec![identity], ..Default::default() };
     if let Err(error) = call(transport, request, Duration::from_secs(5)).await {
         tracing::warn!(group, %error, "could not leave the group; it goes on when the session ends");

@@ -121,6 +121,7 @@ impl Membership {
             session_timeout_ms: millis(options.session_timeout),
             rebalance_timeout_ms: millis(options.rebalance_timeout),
             member_id: self.member.clone(),
+            group_instance_id: options.instance_id.clone(),
             protocol_type: "consumer".to_owned(),
             protocols: protocols.to_vec(),
             ..Default::default()
@@ -153,16 +154,21 @@ impl Membership {
     ) -> Result<Option<Vec<TopicPartition>>, ClientError> {
         let protocol_name = joined.protocol_name.clone();
         self.led = None;
-        let assignments = if joined.leader == joined.member_id && !joined.skip_assignment {
-            self.lead(joined).await?
-        } else {
+        let assignments = if joined.leader != joined.member_id {
             Vec::new()
+        } else if joined.skip_assignment {
+            // A leader that came back gets the assignment made before it went. What it was made from is
+            // not known here, so the first look at the topics has it made anew.
+            self.led = Some(BTreeMap::new());
+            Vec::new()
+        } else {
+            self.lead(joined).await?
         };
         let request = SyncGroupRequest {
             group_id: options.group.clone(),
             generation_id: self.generation,
             member_id: self.member.clone(),
-            group_instance_id: None,
+            group_instance_id: options.instance_id.clone(),
             protocol_type: Some("consumer".to_owned()),
             protocol_name,
             assignments,
@@ -210,6 +216,7 @@ impl Membership {
         let member = Member {
             group: options.group.clone(),
             id: self.member.clone(),
+            instance_id: options.instance_id.clone(),
             generation: self.generation,
             interval: options.heartbeat_interval,
             session_timeout: options.session_timeout,
@@ -224,10 +231,11 @@ impl Membership {
     }
 
     /// Leaves the group, if a member.
-    pub(super) async fn leave(&mut self, group: &str) {
+    pub(super) async fn leave(&mut self, options: &ConsumerOptions) {
         self.heartbeat = None;
         if !self.member.is_empty() {
-            leave(&*self.transport, group, &self.member, "the consumer is closed").await;
+            let (group, instance) = (&options.group, options.instance_id.clone());
+            leave(&*self.transport, group, &self.member, instance, "the consumer is closed").await;
         }
         self.reset();
     }

@@ -65,6 +65,9 @@ pub enum Subscription {
 pub struct ConsumerOptions {
     /// `group.id`.
     pub group: String,
+    /// `group.instance.id` (KIP-345): a member that comes back under it takes its old place at once, and
+    /// whoever held that place is fenced. `None` for a dynamic member.
+    pub instance_id: Option<String>,
     /// Topics.
     pub subscription: Subscription,
     /// `auto.offset.reset`.
@@ -192,6 +195,11 @@ impl Consumer {
     }
 
     async fn step(&mut self, deadline: Instant) -> Result<Event, ClientError> {
+        if self.membership.verdict() == Some(Verdict::Fenced) {
+            // Joining again would only fence the newer owner (invariant 8).
+            let group = format!("group {}", self.options.group);
+            return Err(ClientError::refused(group, ErrorCode::FencedInstanceId.code(), None));
+        }
         if self.joined {
             if let Some(event) = self.rebalance_event() {
                 return Ok(event);
@@ -222,8 +230,7 @@ impl Consumer {
     fn rebalance_event(&mut self) -> Option<Event> {
         let lost = match self.membership.verdict() {
             None if self.joined => return None,
-            None => false,
-            Some(Verdict::Rebalance) => false,
+            None | Some(Verdict::Rebalance | Verdict::Fenced) => false,
             Some(Verdict::Lost(cause)) => {
                 tracing::info!(group = self.options.group, cause, "membership lost");
                 self.membership.reset();
@@ -521,6 +528,6 @@ impl Consumer {
         self.joined = false;
         self.owned.clear();
         self.fetched.clear();
-        self.membership.leave(&self.options.group).await;
+        self.membership.leave(&self.options).await;
     }
 }

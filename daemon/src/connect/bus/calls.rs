@@ -96,6 +96,8 @@ pub struct ConsumerOptions {
     pub client_id: String,
     /// `group.id`.
     pub group: String,
+    /// `group.instance.id`: the task that comes back under it need not wait for its old session to end.
+    pub instance_id: Option<String>,
     /// Topics by name.
     pub topics: Vec<String>,
     /// Topics by regular expression, instead of names; matched in full.
@@ -121,6 +123,7 @@ impl Default for ConsumerOptions {
         Self {
             client_id: "connector-consumer".to_owned(),
             group: String::new(),
+            instance_id: None,
             topics: Vec::new(),
             topics_regex: None,
             offset_reset: OffsetReset::default(),

@@ -30,6 +30,7 @@ impl SinkTaskOptions {
     /// Reads a validated connector configuration.
     pub fn from_config(connector: &str, config: &Config, times: TaskTimes, client_id: String) -> Result<Self, String> {
         let mut options = Self { times, errors: ErrorPolicy::from_config(config)?, ..Self::default() };
+        options.consumer.instance_id = instance_id(&client_id);
         options.consumer.client_id = client_id;
         options.consumer.group = Self::group(connector, config);
         options.topics(config)?;
@@ -66,6 +67,7 @@ impl SinkTaskOptions {
         match key {
             "group.id" => {}
             "client.id" => value.clone_into(&mut consumer.client_id),
+            "group.instance.id" => consumer.instance_id = Some(value.to_owned()),
             "auto.offset.reset" => {
                 consumer.offset_reset = match value {
                     "earliest" => OffsetReset::Earliest,
@@ -93,6 +95,20 @@ impl SinkTaskOptions {
         }
         Ok(())
     }
+}
+
+/// The static member that a task is in its group (KIP-345): after a kill -9 it takes its old place at once,
+/// where a dynamic member would wait for the old session to end. Kafka allows in it what a topic name may
+/// hold; other bytes are written as `_XX`. `None`, a dynamic member, when that gets too long.
+fn instance_id(client_id: &str) -> Option<String> {
+    let mut id = String::with_capacity(client_id.len());
+    for byte in client_id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => id.push(char::from(byte)),
+            other => id.push_str(&format!("_{other:02X}")),
+        }
+    }
+    (id.len() <= 249).then_some(id)
 }
 
 #[cfg(test)]
@@ -128,6 +144,13 @@ mod tests {
         assert_eq!(options.ignored, ["consumer.override.client.rack"]);
         let regex = options.consumer.topics_regex.unwrap();
         assert!(regex.is_match("t-1") && !regex.is_match("xt-1"));
+    }
+
+    #[test]
+    fn a_task_is_a_static_member_under_a_name_kafka_allows() {
+        assert_eq!(instance_id("connector-consumer-a b/é-0").unwrap(), "connector-consumer-a_20b_2F_C3_A9-0");
+        assert_eq!(instance_id(&"x".repeat(250)), None);
+        assert_eq!(read(&[("topics", "a")]).unwrap().consumer.instance_id.as_deref(), Some("c"));
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Member {
             session_timeout: Duration::from_secs(10),
             heartbeat_interval: Duration::from_secs(3),
             rebalance_timeout: Duration::from_secs(60),
+            instance_id: None,
             metadata_max_age: Duration::from_secs(300),
             request_timeout: Duration::from_secs(5),
         };

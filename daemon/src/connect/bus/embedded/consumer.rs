@@ -36,6 +36,7 @@ impl EmbeddedConsumer {
         };
         let client = consumer::ConsumerOptions {
             group: options.group.clone(),
+            instance_id: options.instance_id,
             subscription,
             offset_reset: match options.offset_reset {
                 OffsetReset::Earliest => consumer::OffsetReset::Earliest,
