@@ -181,7 +181,7 @@ def test_a_sink_path_that_cannot_be_written_has_a_clear_cause(worker, broker, ne
     refused_or_failed(worker, make_sink(worker, kind, name, scratch, topic), name, "directory", str(scratch))
     name, inside = unique("sink-no-parent"), scratch / "absent" / "deep" / "out.txt"
     answer = make_sink(worker, kind, name, inside, topic)
-    refused_or_failed(worker, answer, name, "no such file or directory", str(inside))
+    refused_or_failed(worker, answer, name, "does not exist", str(inside))
 
 
 @pytest.mark.parametrize("tolerance", ["none", "all"])

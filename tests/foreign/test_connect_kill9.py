@@ -46,7 +46,9 @@ def wait_until_sunk(daemon, topic, out, last):
         end = admin.end_offsets(daemon.bootstrap, topic)[0]
         return count_lines(out) == end and out.read_bytes().endswith(f"{lines.line(last)}\n".encode())
 
-    levada.wait_for(done, 120, lambda: f"the sink has written up to line {last}; it has {count_lines(out)} lines")
+    levada.wait_for(done, 120, lambda: f"the sink has written up to line {last}; it has {count_lines(out)} lines, the last "
+                    f"{out.read_bytes()[-80:]!r}, of {admin.end_offsets(daemon.bootstrap, topic)} records; "
+                    f"{connect.Connect(daemon.rest_url).get('/connectors?expand=status')}")
 
 
 @pytest.mark.timeout(600)

@@ -124,18 +124,19 @@ def test_api_versions_offer_what_the_newest_java_client_can_use(tool):
 def test_dump_log_reads_the_segments_on_disk(broker, tool, unique):
     if broker.data_dir is None:
         pytest.skip("LEVADA_TEST_DATA_DIR does not say where the external broker's files are")
-    topic = unique("dump")
-    admin.create_topic(broker.bootstrap, topic, 1)
+    topic, value = unique("dump"), "x" * 2000
+    admin.create_topic(broker.bootstrap, topic, 1, segment_bytes="1048576")
     for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
         tool("kafka-console-producer", "--topic", topic, "--compression-codec", codec, "--reader-property", "parse.key=true",
-             "--reader-property", "key.separator=:", stdin="".join(f"{codec}{i}:value {i}\n" for i in range(20)))
-    (segment,) = broker.data_dir.rglob(f"{topic}-0/00000000000000000000.log")
-    dumped = run("kafka-dump-log", "--print-data-log", "--deep-iteration", "--files", segment)
-    assert re.findall(r"\| offset: (\d+) ", dumped) == [str(i) for i in range(100)], dumped[:2000]
+             "--reader-property", "key.separator=:", stdin="".join(f"{codec}{i}:{value}{i}\n" for i in range(600)))
+    segments = sorted(broker.data_dir.rglob(f"{topic}-0/*.log"))
+    assert len(segments) > 1, "the uncompressed records alone are more than one segment of 1 MiB"
+    dumped = run("kafka-dump-log", "--print-data-log", "--deep-iteration", "--files", ",".join(map(str, segments)))
+    assert re.findall(r"\| offset: (\d+) ", dumped) == [str(i) for i in range(3000)], dumped[:2000]
     for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
-        assert f"compresscodec: {codec}" in dumped and f"key: {codec}19 payload: value 19" in dumped
+        assert f"compresscodec: {codec}" in dumped and f"key: {codec}599 payload: {value}599" in dumped
     assert "isvalid: false" not in dumped
-    (index,) = segment.parent.glob("*.index")
-    assert "passed sanity check" in run("kafka-dump-log", "--index-sanity-check", "--files", index)
-    (time_index,) = segment.parent.glob("*.timeindex")
-    assert "Found" not in run("kafka-dump-log", "--files", time_index), "mismatches between time index and log"
+    # The segment that was rolled has its indexes on disk.
+    index, time_index = segments[0].with_suffix(".index"), segments[0].with_suffix(".timeindex")
+    assert index.stat().st_size > 0 and "passed sanity check" in run("kafka-dump-log", "--index-sanity-check", "--files", index)
+    assert time_index.stat().st_size > 0 and "Found" not in run("kafka-dump-log", "--files", time_index), "time index and log differ"

@@ -90,10 +90,13 @@ def test_files_that_are_no_plugins_are_named_and_left_out(tmp_path):
     plugins.mkdir()
     (plugins / "libnothing.so").write_bytes(b"\x7fELF but no more than that")
     (plugins / "notes.txt").write_text("not a library")
-    daemon = levada.Daemon(tmp_path / "levada", plugin_path=plugins).start()
+    daemon = levada.Daemon(tmp_path / "levada", ["plugin.placement=dylib"], plugin_path=plugins).start()
     try:
         assert "libnothing.so" in daemon.log_path.read_text()
-        assert connect.Connect(daemon.rest_url).get("/connector-plugins").status == 200
+        worker = connect.Connect(daemon.rest_url)
+        (refused_file,) = worker.get("/v1/plugins").body["refused"]
+        assert refused_file["path"] == str(plugins / "libnothing.so") and refused_file["reason"]
+        assert worker.get("/connector-plugins").status == 200
         assert daemon.stop() == 0
     finally:
         if daemon.process:
