@@ -38,7 +38,7 @@ make_input() {
 }
 
 start() { # start DATA-DIR
-  "$LEVADA" serve --data-dir "$1" --kafka-listen "$KAFKA" --rest-listen "$REST" --set offset.flush.interval.ms=1000 \
+  "$LEVADA" serve --data-dir "$1" --kafka-listen "$KAFKA" --rest-listen "$REST" --set offset.flush.interval.ms=100 \
     >>levada.log 2>&1 </dev/null &
   PID=$!
   for _ in $(seq 600); do
