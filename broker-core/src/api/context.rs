@@ -6,7 +6,6 @@ use std::sync::Arc;
 use levada_env::Instant;
 use tokio::sync::watch;
 
-use crate::coordinator::group::IN_PROCESS_HOST;
 use crate::security::Principal;
 
 /// Goes with every request, whether it came from a socket or from inside the process. Cheap to clone.
@@ -50,11 +49,11 @@ impl RequestContext {
         self.client_id.as_deref().unwrap_or_default()
     }
 
-    /// The caller's host as Kafka shows it in group descriptions: `/127.0.0.1`, or [`IN_PROCESS_HOST`].
+    /// The caller's host as Kafka shows it in group descriptions: `/127.0.0.1`.
     pub fn client_host(&self) -> String {
         match self.client_address {
             Some(address) => format!("/{}", address.ip()),
-            None => IN_PROCESS_HOST.to_owned(),
+            None => "/127.0.0.1".to_owned(),
         }
     }
 }

@@ -11,7 +11,6 @@ use super::inner::Inner;
 use super::log::OffsetsLogError;
 use super::machine::{Group, GroupError, GroupSnapshot};
 use super::offsets::GroupOffsets;
-use super::options::IN_PROCESS_HOST;
 use super::records::{OffsetsRecord, decode};
 use super::shard::{LoadState, Shard};
 
@@ -161,7 +160,7 @@ fn install(inner: &Arc<Inner>, replayed: Replayed) {
     for (id, (snapshot, offsets)) in replayed {
         let options = Arc::clone(&inner.machine_options);
         let group = match snapshot {
-            Some(snapshot) => Group::restore(id, without_the_dead(snapshot), options, now),
+            Some(snapshot) => Group::restore(id, snapshot, options, now),
             None if offsets.is_empty() => continue,
             None => Group::new(id, options),
         };
@@ -171,13 +170,4 @@ fn install(inner: &Arc<Inner>, replayed: Replayed) {
         inner.carry_out(&mut entry, outputs);
         inner.rearm(&mut entry);
     }
-}
-
-/// Members inside of this process ended with the process that wrote them. Where a group had no others, the tasks that
-/// start now need not wait for the sessions of their predecessors. One node's log holds no other node's members.
-fn without_the_dead(mut snapshot: GroupSnapshot) -> GroupSnapshot {
-    if snapshot.members.iter().all(|member| member.client_host == IN_PROCESS_HOST) {
-        snapshot.members.clear();
-    }
-    snapshot
 }

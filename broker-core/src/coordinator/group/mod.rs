@@ -31,5 +31,5 @@ mod writes;
 
 pub use coordinator::GroupCoordinator;
 pub use log::{OFFSETS_TOPIC, OffsetsChunk, OffsetsLog, OffsetsLogError};
-pub use options::{Caller, GroupCoordinatorOptions, IN_PROCESS_HOST, ProtectedGroups, TopicLookup};
+pub use options::{Caller, GroupCoordinatorOptions, ProtectedGroups, TopicLookup};
 pub use partitioner::partition_for;

@@ -8,9 +8,6 @@ use uuid::Uuid;
 use super::machine::GroupOptions;
 use crate::config::BrokerConfig;
 
-/// Host of members that live in the broker's own process. The loader knows by it that they ended with their process.
-pub const IN_PROCESS_HOST: &str = "/in-process";
-
 /// Options of the coordinator, from the broker's configuration.
 #[derive(Debug, Clone)]
 pub struct GroupCoordinatorOptions {
