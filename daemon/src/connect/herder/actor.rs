@@ -81,6 +81,9 @@ impl Actor {
                 Some(done) = self.done.1.recv() => self.finished(done).await,
                 () = self.reports.arrived() => self.task_reports(),
             }
+            // A write that failed may have changed something all the same.
+            let untold = self.store.take_untold();
+            self.changed(untold);
         }
     }
 

@@ -19,15 +19,18 @@ pub struct ConfigStore {
     topic: InternalTopic,
     reader: Option<Box<dyn TopicReader>>,
     state: Arc<RwLock<ConfigState>>,
+    /// Changes that took effect in `state` but that no answer has told yet, since the call failed.
+    untold: Vec<ConfigChange>,
 }
 
 impl ConfigStore {
     /// Over `topic`, replaying into `state`, which others only read.
     pub fn new(topic: InternalTopic, state: Arc<RwLock<ConfigState>>) -> Self {
-        Self { topic, reader: None, state }
+        Self { topic, reader: None, state, untold: Vec::new() }
     }
 
-    /// Reads what the topic holds that has not been read yet.
+    /// Reads what the topic holds that has not been read yet. What a failed call has read is told by the next one, or
+    /// by [`ConfigStore::take_untold`].
     pub async fn refresh(&mut self) -> bus::Result<Vec<ConfigChange>> {
         if self.reader.is_none() {
             self.reader = self.topic.reader().await?;
@@ -39,9 +42,15 @@ impl ConfigStore {
         let mut state = self.state.write();
         let changes = records
             .iter()
-            .filter_map(|record| state.apply(record.key.as_deref().unwrap_or_default(), record.value.as_deref()))
-            .collect();
-        outcome.map(|()| changes)
+            .filter_map(|record| state.apply(record.key.as_deref().unwrap_or_default(), record.value.as_deref()));
+        self.untold.extend(changes);
+        drop(state);
+        outcome.map(|()| self.take_untold())
+    }
+
+    /// What failed calls have read: it is true already and has to be acted on.
+    pub fn take_untold(&mut self) -> Vec<ConfigChange> {
+        std::mem::take(&mut self.untold)
     }
 
     /// Writes a connector's configuration, its target state before it where one is given.
@@ -103,7 +112,52 @@ impl ConfigStore {
             .into_iter()
             .map(|(key, value)| WriteRecord { partition: Some(0), key: key.encode(), value })
             .collect();
-        self.topic.write(records).await?;
-        self.refresh().await
+        let written = self.topic.write(records).await;
+        let changes = self.refresh().await;
+        if let Err(error) = written {
+            // It may have been appended all the same; then it is in effect, and the caller learns of both.
+            self.untold.extend(changes.unwrap_or_default());
+            return Err(error);
+        }
+        changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::{store::TopicSpec, testing::MemoryBus};
+
+    fn store(bus: &Arc<MemoryBus>) -> ConfigStore {
+        let name = "connect-configs".to_owned();
+        let spec = TopicSpec { name, partitions: 1, replication_factor: 1, exact_partitions: true };
+        ConfigStore::new(InternalTopic::new(bus.clone(), spec), Arc::default())
+    }
+
+    async fn with_connector(bus: &Arc<MemoryBus>) -> ConfigStore {
+        let mut store = store(bus);
+        store.put_connector("c", &Config::new(), None).await.unwrap();
+        store
+    }
+
+    #[tokio::test]
+    async fn a_write_that_failed_after_its_append_takes_effect() {
+        let bus = MemoryBus::new();
+        let mut store = with_connector(&bus).await;
+        bus.lose_answers(true);
+        store.put_target("c", TargetState::Paused).await.unwrap_err();
+        assert_eq!(store.state.read().connector("c").unwrap().target, TargetState::Paused);
+        assert_eq!(store.take_untold(), [ConfigChange::Target("c".into())]);
+    }
+
+    #[tokio::test]
+    async fn changes_of_a_read_that_failed_are_told_by_the_next() {
+        let bus = MemoryBus::new();
+        let mut store = with_connector(&bus).await;
+        bus.cut_reads(true);
+        store.put_target("c", TargetState::Paused).await.unwrap_err();
+        bus.cut_reads(false);
+        assert_eq!(store.refresh().await.unwrap(), [ConfigChange::Target("c".into())]);
+        assert!(store.take_untold().is_empty());
     }
 }

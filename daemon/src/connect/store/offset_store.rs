@@ -13,9 +13,9 @@ use std::{collections::HashMap, sync::Arc};
 
 /// The offsets topic with its replay, read on first use.
 pub struct OffsetStore {
-    topic: InternalTopic,
+    topic: Arc<InternalTopic>,
     loaded: tokio::sync::OnceCell<()>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     /// One writer or reader per connector at a time: a former incarnation's write is either done before the next
     /// incarnation reads, or refused (invariant 8).
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -39,7 +39,12 @@ struct Entry {
 impl OffsetStore {
     /// Over `topic`.
     pub fn new(topic: InternalTopic) -> Self {
-        Self { topic, loaded: tokio::sync::OnceCell::new(), state: Mutex::default(), turns: Mutex::default() }
+        Self {
+            topic: Arc::new(topic),
+            loaded: tokio::sync::OnceCell::new(),
+            state: Arc::default(),
+            turns: Mutex::default(),
+        }
     }
 
     /// All offsets of a connector.
@@ -65,7 +70,9 @@ impl OffsetStore {
     }
 
     /// Sets (`Some`) or removes (`None`) offsets; done when the log has acknowledged them. With an owner that is
-    /// revoked nothing is written.
+    /// revoked nothing is written. A caller that stops waiting (invariant 7: a commit has a deadline) takes nothing
+    /// back: once begun, the write keeps the connector's turn until it is answered and applied, so that what is
+    /// answered from memory is what the log holds.
     pub async fn put(
         &self,
         connector: &str,
@@ -73,15 +80,20 @@ impl OffsetStore {
         owner: Option<&OwnerToken>,
     ) -> bus::Result<()> {
         self.load().await?;
-        let turn = self.turn(connector);
-        let _turn = turn.lock().await;
+        let turn = self.turn(connector).lock_owned().await;
         let records = self.records(connector, offsets);
-        self.topic.write_as(records.clone(), owner).await?;
-        let mut state = self.state.lock();
-        for record in records {
-            state.apply(&record.key, record.value.as_deref());
-        }
-        Ok(())
+        let (topic, state, owner) = (Arc::clone(&self.topic), Arc::clone(&self.state), owner.cloned());
+        let write = tokio::spawn(async move {
+            let _turn = turn;
+            topic.write_as(records.clone(), owner.as_ref()).await?;
+            let mut state = state.lock();
+            for record in records {
+                state.apply(&record.key, record.value.as_deref());
+            }
+            Ok(())
+        });
+        // It only fails to be joined when the runtime ends.
+        write.await.unwrap_or(Err(bus::BusError::Closed))
     }
 
     fn records(&self, connector: &str, offsets: &[(SourcePartition, Option<SourceOffset>)]) -> Vec<WriteRecord> {
@@ -154,4 +166,35 @@ fn canonical(partition: &OffsetMap) -> String {
     let mut fields: Vec<(&String, &Value)> = partition.iter().collect();
     fields.sort_by_key(|(name, _)| *name);
     Value::Object(fields.into_iter().map(|(name, value)| (name.clone(), sorted(value))).collect()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::{store::TopicSpec, testing::MemoryBus};
+
+    fn object(key: &str, value: i64) -> OffsetMap {
+        OffsetMap::from_iter([(key.to_owned(), Value::from(value))])
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_waits_for_any_more_still_counts() {
+        let bus = MemoryBus::new();
+        let name = "connect-offsets".to_owned();
+        let spec = TopicSpec { name: name.clone(), partitions: 1, replication_factor: 1, exact_partitions: false };
+        let store = OffsetStore::new(InternalTopic::new(bus.clone(), spec));
+        let offsets = [(object("file", 1), Some(object("position", 5)))];
+        let held = bus.hold_answers().await;
+        let appended = async {
+            while bus.records(&name).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            result = store.put("c", &offsets, None) => panic!("answered although answers are held: {result:?}"),
+            () = appended => {}
+        }
+        drop(held);
+        assert_eq!(store.all("c").await.unwrap(), [(object("file", 1), object("position", 5))]);
+    }
 }

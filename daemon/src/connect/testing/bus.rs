@@ -14,6 +14,9 @@ pub struct MemoryBus {
     topics: Arc<Mutex<BTreeMap<String, Topic>>>,
     groups: Mutex<BTreeMap<String, BTreeMap<TopicPartition, i64>>>,
     refuse_writes: Mutex<bool>,
+    lose_answers: Mutex<bool>,
+    cut_reads: Arc<Mutex<bool>>,
+    answers: tokio::sync::RwLock<()>,
 }
 
 #[derive(Clone, Default)]
@@ -47,6 +50,32 @@ impl MemoryBus {
         *self.refuse_writes.lock() = refuse;
     }
 
+    /// From now on appends are done but end in an error, or end well again.
+    pub fn lose_answers(&self, lose: bool) {
+        *self.lose_answers.lock() = lose;
+    }
+
+    /// From now on readers give what they have and end in an error, or end well again.
+    pub fn cut_reads(&self, cut: bool) {
+        *self.cut_reads.lock() = cut;
+    }
+
+    /// Appends are done but not answered as long as the guard lives.
+    pub async fn hold_answers(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+        self.answers.write().await
+    }
+
+    fn append(&self, topic: String, records: Vec<WriteRecord>) -> bus::Result<()> {
+        let mut topics = self.topics.lock();
+        let Some(to) = topics.get_mut(&topic) else { return Err(BusError::UnknownTopic { topic }) };
+        for record in records {
+            let offset = to.records.len() as i64;
+            let (key, value) = (Some(record.key), record.value);
+            to.records.push(TopicRecord { partition: 0, offset, timestamp: 0, key, value });
+        }
+        Ok(())
+    }
+
     /// Commits an offset as a group would.
     pub fn commit(&self, group: &str, topic: &str, partition: i32, offset: i64) {
         let partition = TopicPartition { topic: topic.into(), partition };
@@ -64,7 +93,12 @@ impl Bus for MemoryBus {
     }
 
     fn reader(&self, topic: &str) -> BoxFuture<'_, bus::Result<Box<dyn TopicReader>>> {
-        let reader = Reader { topics: Arc::clone(&self.topics), topic: topic.to_owned(), next: 0 };
+        let reader = Reader {
+            topics: Arc::clone(&self.topics),
+            cut: Arc::clone(&self.cut_reads),
+            topic: topic.to_owned(),
+            next: 0,
+        };
         Box::pin(async move { Ok(Box::new(reader) as Box<dyn TopicReader>) })
     }
 
@@ -76,16 +110,14 @@ impl Bus for MemoryBus {
     ) -> BoxFuture<'_, bus::Result<()>> {
         let (topic, owner) = (topic.to_owned(), owner.cloned());
         Box::pin(async move {
-            let _held = owner.as_ref().map(OwnerToken::hold).transpose()?;
+            drop(owner.as_ref().map(OwnerToken::hold).transpose()?);
             if *self.refuse_writes.lock() {
                 return Err(BusError::Retriable { action: "write".into(), cause: "disk full".into() });
             }
-            let mut topics = self.topics.lock();
-            let Some(to) = topics.get_mut(&topic) else { return Err(BusError::UnknownTopic { topic }) };
-            for record in records {
-                let offset = to.records.len() as i64;
-                let (key, value) = (Some(record.key), record.value);
-                to.records.push(TopicRecord { partition: 0, offset, timestamp: 0, key, value });
+            self.append(topic, records)?;
+            drop(self.answers.read().await);
+            if *self.lose_answers.lock() {
+                return Err(BusError::Retriable { action: "write".into(), cause: "answer lost".into() });
             }
             Ok(())
         })
@@ -161,6 +193,7 @@ impl BusAdmin for MemoryBus {
 
 struct Reader {
     topics: Arc<Mutex<BTreeMap<String, Topic>>>,
+    cut: Arc<Mutex<bool>>,
     topic: String,
     next: usize,
 }
@@ -189,6 +222,9 @@ impl TopicReader for Reader {
 
     fn read_to_end<'a>(&'a mut self, each: &'a mut (dyn FnMut(TopicRecord) + Send)) -> BoxFuture<'a, bus::Result<()>> {
         self.take().into_iter().for_each(each);
-        Box::pin(async { Ok(()) })
+        let cut = *self.cut.lock();
+        Box::pin(async move {
+            if cut { Err(BusError::Retriable { action: "read".into(), cause: "cut".into() }) } else { Ok(()) }
+        })
     }
 }
