@@ -50,6 +50,13 @@ pub(super) struct Checkpointed {
     pub(super) cleaned_to: i64,
 }
 
+impl Checkpointed {
+    /// Something in it lies past the log's end, so it is not about the log as it is.
+    pub(super) fn is_past(&self, log_end: i64) -> bool {
+        self.recovery_point.max(self.log_start_offset).max(self.cleaned_to) > log_end
+    }
+}
+
 /// Opens the partition in `dir`, making it if it does not exist.
 pub(super) fn load(
     context: &LoadContext,
@@ -65,7 +72,7 @@ pub(super) fn load(
         disk.create_dir_all(&dir).map_err(LogError::io("create partition directory"))?;
     }
     let topic_id = load_topic_id(&**disk, &dir, topic_id)?;
-    let loader = Loader { context, dir: Arc::new(dir), known, name: topic_partition.to_string() };
+    let mut loader = Loader { context, dir: Arc::new(dir), known, name: topic_partition.to_string() };
     let loaded = loader.run().map_err(LogError::io("open partition"))?;
     let sync = SyncState::new(loaded.log_end, created || loaded.made_segment);
     let active_size = loaded.segments.last().map_or(0, |segment| segment.size());
@@ -94,7 +101,7 @@ pub(super) fn load(
         pool: Arc::clone(&context.pool),
         observer: RwLock::new(None),
         closed: AtomicBool::new(false),
-        cleaned_to: AtomicI64::new(known.cleaned_to),
+        cleaned_to: AtomicI64::new(known.cleaned_to.min(loaded.log_end)),
         checkpointed: AtomicI64::new(known.recovery_point.min(loaded.log_end)),
         appended_bytes: AtomicU64::new(0),
     };
@@ -148,7 +155,7 @@ impl Loader<'_> {
         &self.context.env.disk
     }
 
-    fn run(&self) -> io::Result<Loaded> {
+    fn run(&mut self) -> io::Result<Loaded> {
         let files = self.list()?;
         let now_ms = self.context.env.clock.wall_ms();
         let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(files.logs.len().max(1));
@@ -234,8 +241,22 @@ impl Loader<'_> {
         }
     }
 
-    /// Verifies everything past the recovery point, cuts the log where it stops being right, makes what remains durable.
-    fn recover(&self, segments: &mut Vec<Arc<Segment>>, epochs: &mut LeaderEpochs) -> io::Result<i64> {
+    /// Verifies everything past the recovery point; all of it where the recovery point cannot be this log's, since it lies past the end.
+    fn recover(&mut self, segments: &mut Vec<Arc<Segment>>, epochs: &mut LeaderEpochs) -> io::Result<i64> {
+        let log_end = self.recover_unsynced(segments, epochs)?;
+        let recovery_point = self.known.recovery_point;
+        if log_end >= recovery_point {
+            return Ok(log_end);
+        }
+        tracing::error!(partition = %self.name, log_end, recovery_point, "records that were on disk are damaged or gone, verifying the whole log");
+        (self.known.recovery_point, self.known.certain) = (0, false);
+        // Taken from the batches again, from the first on.
+        *epochs = LeaderEpochs::default();
+        self.recover_unsynced(segments, epochs)
+    }
+
+    /// Verifies what lies past the recovery point, cuts the log where it stops being right, makes what remains durable.
+    fn recover_unsynced(&self, segments: &mut Vec<Arc<Segment>>, epochs: &mut LeaderEpochs) -> io::Result<i64> {
         let mut log_end = 0;
         let mut kept = 0;
         let mut cut = false;
@@ -273,10 +294,6 @@ impl Loader<'_> {
             log_end = self.known.log_start_offset.max(self.known.recovery_point);
             let now_ms = self.context.env.clock.wall_ms();
             segments.push(Arc::new(Segment::create(self.disk(), &self.dir, log_end, now_ms)?));
-        }
-        if log_end < self.known.recovery_point {
-            let recovery_point = self.known.recovery_point;
-            tracing::error!(partition = %self.name, log_end, recovery_point, "records that were on disk are damaged or gone");
         }
         if cut || log_end > self.known.recovery_point {
             for segment in segments.iter().filter(|segment| segment.size() > 0) {

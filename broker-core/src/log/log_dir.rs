@@ -9,7 +9,6 @@ use std::sync::{Arc, OnceLock};
 use levada_env::disk::{DiskLock, FileKind};
 use levada_env::{Env, Instant, time::Duration};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
 
 use super::LogError;
 use super::retention::Trash;
@@ -19,6 +18,8 @@ const RECHECK_BYTES: i64 = 64 << 20;
 /// How often a full disk is asked again.
 const RECHECK_FULL: Duration = Duration::from_millis(200);
 
+/// Tells the directory's partitions why it is out of service.
+type OfflineListener = Box<dyn Fn(&str) + Send + Sync>;
 /// Writes the directory's recovery points.
 type Checkpointer = Box<dyn Fn() + Send + Sync>;
 
@@ -36,7 +37,7 @@ pub struct LogDir {
     /// When free space was last asked for, and whether there was too little.
     checked: Mutex<Option<(Instant, bool)>>,
     offline: RwLock<Option<Arc<str>>>,
-    offline_tx: watch::Sender<bool>,
+    offline_listener: OnceLock<OfflineListener>,
     refused: AtomicU64,
     trash: Mutex<Trash>,
     checkpointer: OnceLock<Checkpointer>,
@@ -59,7 +60,7 @@ impl LogDir {
             available: AtomicI64::new(0),
             checked: Mutex::new(None),
             offline: RwLock::new(None),
-            offline_tx: watch::Sender::new(false),
+            offline_listener: OnceLock::new(),
             refused: AtomicU64::new(0),
             trash: Mutex::default(),
             checkpointer: OnceLock::new(),
@@ -77,9 +78,10 @@ impl LogDir {
         self.offline.read().clone()
     }
 
-    /// Becomes true when the directory goes out of service.
-    pub fn watch_offline(&self) -> watch::Receiver<bool> {
-        self.offline_tx.subscribe()
+    /// Sets who is told, once, when the directory goes out of service: on the disk thread that saw the failure, under whatever locks of
+    /// its partition that holds.
+    pub(super) fn set_offline_listener(&self, listener: OfflineListener) {
+        let _ = self.offline_listener.set(listener);
     }
 
     pub(super) fn check_online(&self) -> Result<(), LogError> {
@@ -100,7 +102,9 @@ impl LogDir {
         *offline = Some(Arc::clone(&cause));
         drop(offline);
         tracing::error!(log_dir = %self.path.display(), %cause, "log directory is offline until restart");
-        self.offline_tx.send_replace(true);
+        if let Some(listener) = self.offline_listener.get() {
+            listener(&cause);
+        }
         LogError::LogDirOffline { cause }
     }
 

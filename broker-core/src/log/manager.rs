@@ -135,6 +135,12 @@ impl LogManager {
                     manager.write_checkpoints(&[RECOVERY_POINT_FILE, LOG_START_FILE]);
                 }
             }));
+            let (weak, lane) = (Arc::downgrade(&manager), dir.context.log_dir.lane);
+            dir.context.log_dir.set_offline_listener(Box::new(move |cause| {
+                if let Some(manager) = weak.upgrade() {
+                    manager.tell_offline(lane, cause);
+                }
+            }));
         }
         Ok(manager)
     }
@@ -143,7 +149,8 @@ impl LogManager {
         let (disk, path) = (&self.env.disk, dir.context.log_dir.path());
         let mark = path.join(CLEAN_MARK_FILE);
         let clean = disk.exists(&mark);
-        let known = DirCheckpoints::read(&**disk, path, clean)?;
+        let checkpoints = DirCheckpoints::read(&**disk, path, clean)?;
+        *dir.written.lock() = checkpoints.as_written();
         if clean {
             // From here on a stop is unclean until shutdown says otherwise.
             let removed = disk.remove_file(&mark).and_then(|()| disk.sync_dir(path));
@@ -166,7 +173,7 @@ impl LogManager {
                 continue;
             };
             let (known, context, config) =
-                (known.of(&partition), dir.context.clone(), self.options.default_config.clone());
+                (checkpoints.of(&partition), dir.context.clone(), self.options.default_config.clone());
             let (tx, rx) = oneshot::channel();
             let name = entry.name;
             let job = move || {
@@ -175,10 +182,18 @@ impl LogManager {
             disk.submit(IoClass::Read, Box::new(job));
             loading.push((name, rx));
         }
+        let mut outdated = false;
         for (partition, loaded) in loading {
             let loaded = loaded.await.unwrap_or(Err(LogError::Closed));
             let log = loaded.map_err(|error| OpenError::Partition { partition: partition.clone(), error })?;
+            outdated |= checkpoints.of(log.topic_partition()).is_past(log.log_end_offset());
             self.partitions.write().insert(log.topic_partition().clone(), log);
+        }
+        if outdated {
+            // Now, before the log grows to where they would look right again.
+            for file in [RECOVERY_POINT_FILE, LOG_START_FILE, CLEANER_FILE] {
+                self.write_checkpoint(dir, file).map_err(io_error("write", &path.join(file)))?;
+            }
         }
         Ok(())
     }
@@ -243,12 +258,28 @@ impl LogManager {
         if let Some(log) = self.get(&partition) {
             return Ok(log);
         }
-        let context = &self.emptiest_dir()?.context;
+        let dir_state = self.emptiest_dir()?;
+        self.forget_deleted(dir_state, &partition)?;
+        let context = &dir_state.context;
         let dir = context.log_dir.path().join(partition.dir_name());
         let fresh = Checkpointed { clean: true, certain: true, ..Checkpointed::default() };
         let log = load(context, partition.clone(), dir, fresh, config, topic_id)?;
         self.partitions.write().insert(partition, log.clone());
         Ok(log)
+    }
+
+    /// Takes a deleted partition of this name out of the checkpoint files: its offsets must never be taken for the new one's.
+    fn forget_deleted(&self, dir: &DirState, partition: &TopicPartition) -> Result<(), LogError> {
+        for file in [RECOVERY_POINT_FILE, LOG_START_FILE, HIGH_WATERMARK_FILE, CLEANER_FILE] {
+            let listed = dir.written.lock().get(file).is_some_and(|offsets| offsets.contains_key(partition));
+            if listed && let Err(error) = self.write_checkpoint(dir, file) {
+                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+                    return Err(dir.context.log_dir.storage_full());
+                }
+                return Err(dir.context.log_dir.fail("writing a checkpoint", &error));
+            }
+        }
+        Ok(())
     }
 
     fn emptiest_dir(&self) -> Result<&DirState, LogError> {
@@ -274,6 +305,16 @@ impl LogManager {
         log.run(IoClass::Maintenance, move |inner| rename_deleted(inner, id)).await?
     }
 
+    /// Tells every partition of a log directory that it is out of service: none of them becomes durable any more, whosever write it was
+    /// that failed.
+    fn tell_offline(&self, lane: u16, cause: &str) {
+        for log in self.partitions() {
+            if log.inner.log_dir.lane == lane {
+                log.inner.observe(|observer| observer.on_offline(cause));
+            }
+        }
+    }
+
     /// Writes the offset checkpoints that changed. Runs on a disk thread.
     pub(super) fn write_checkpoints(&self, files: &[&'static str]) {
         for dir in &self.dirs {
@@ -293,11 +334,12 @@ impl LogManager {
     }
 
     fn write_checkpoint(&self, dir: &DirState, file: &'static str) -> io::Result<()> {
+        // Before the logs are looked at: one deleted in between must not come back with a write that began earlier.
+        let mut written = dir.written.lock();
         let logs = self.partitions().into_iter().filter(|log| Arc::ptr_eq(&log.inner.log_dir, &dir.context.log_dir));
         let logs: Vec<PartitionLog> = logs.collect();
         let offsets: Offsets =
             logs.iter().filter_map(|log| Some((log.topic_partition().clone(), offset_for(file, log)?))).collect();
-        let mut written = dir.written.lock();
         if written.get(file) == Some(&offsets) {
             return Ok(());
         }
@@ -466,6 +508,8 @@ impl Inner {
 struct DirCheckpoints {
     clean: bool,
     certain: bool,
+    /// The files that are there and readable.
+    found: Vec<&'static str>,
     recovery_points: Offsets,
     log_starts: Offsets,
     high_watermarks: Offsets,
@@ -475,23 +519,39 @@ struct DirCheckpoints {
 impl DirCheckpoints {
     /// A damaged file is as good as none: verification then covers everything.
     fn read(disk: &dyn Disk, path: &Path, clean: bool) -> Result<Self, OpenError> {
-        let read = |name: &str| {
+        let mut found = Vec::new();
+        let mut read = |name: &'static str| {
             let path = path.join(name);
             match checkpoint::read_offsets(disk, &path) {
-                Ok(offsets) => Ok((offsets, true)),
+                Ok(offsets) => {
+                    found.extend(disk.exists(&path).then_some(name));
+                    Ok(offsets)
+                }
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     tracing::warn!(path = %path.display(), %error, "unreadable checkpoint, verifying everything it covers");
-                    Ok((Offsets::new(), false))
+                    Ok(Offsets::new())
                 }
                 Err(error) => Err(io_error("read", &path)(error)),
             }
         };
-        let (recovery_points, readable) = read(RECOVERY_POINT_FILE)?;
+        let recovery_points = read(RECOVERY_POINT_FILE)?;
+        let (log_starts, high_watermarks) = (read(LOG_START_FILE)?, read(HIGH_WATERMARK_FILE)?);
+        let cleaned = read(CLEANER_FILE)?;
         // Written when the directory was made, so a missing one was lost.
-        let certain = readable && disk.exists(&path.join(RECOVERY_POINT_FILE));
-        let (log_starts, high_watermarks) = (read(LOG_START_FILE)?.0, read(HIGH_WATERMARK_FILE)?.0);
-        let cleaned = read(CLEANER_FILE)?.0;
-        Ok(Self { clean: clean && certain, certain, recovery_points, log_starts, high_watermarks, cleaned })
+        let certain = found.contains(&RECOVERY_POINT_FILE);
+        Ok(Self { clean: clean && certain, certain, found, recovery_points, log_starts, high_watermarks, cleaned })
+    }
+
+    /// What the files hold, by file.
+    fn as_written(&self) -> BTreeMap<&'static str, Offsets> {
+        let files = [
+            (RECOVERY_POINT_FILE, &self.recovery_points),
+            (LOG_START_FILE, &self.log_starts),
+            (HIGH_WATERMARK_FILE, &self.high_watermarks),
+            (CLEANER_FILE, &self.cleaned),
+        ];
+        let found = files.into_iter().filter(|(file, _)| self.found.contains(file));
+        found.map(|(file, offsets)| (file, offsets.clone())).collect()
     }
 
     fn of(&self, partition: &TopicPartition) -> Checkpointed {

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use super::append::Pending;
+use super::checkpoint::{self, PARTITION_METADATA_FILE};
 use super::leader_epochs::LeaderEpochs;
 use super::producer_state::ProducerStates;
 use super::segment::Segment;
@@ -172,16 +173,22 @@ impl Inner {
         }
     }
 
+    fn write_topic_id(&self, topic_id: Uuid) -> Result<(), LogError> {
+        let _writer = self.writer.lock();
+        self.check_usable()?;
+        let path = self.dir.join(PARTITION_METADATA_FILE);
+        let written = self.env.disk.write_file_atomic(&path, checkpoint::encode_topic_id(topic_id).as_bytes());
+        written.map_err(|error| self.write_failed("writing partition metadata", &error))?;
+        *self.topic_id.lock() = Some(topic_id);
+        Ok(())
+    }
+
     /// An error of a write or a directory change: a full disk passes, anything else takes the directory out of service.
     pub(super) fn write_failed(&self, operation: &str, error: &io::Error) -> LogError {
         if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return self.log_dir.storage_full();
         }
-        let failed = self.log_dir.fail(operation, error);
-        if let LogError::LogDirOffline { cause } = &failed {
-            self.observe(|observer| observer.on_offline(cause));
-        }
-        failed
+        self.log_dir.fail(operation, error)
     }
 }
 
@@ -200,6 +207,14 @@ impl PartitionLog {
     /// The id of the topic it was made for, where `partition.metadata` tells.
     pub fn topic_id(&self) -> Option<Uuid> {
         *self.inner.topic_id.lock()
+    }
+
+    /// Gives a log whose `partition.metadata` was lost or damaged its topic's id, durable when this returns. A known id stays.
+    pub async fn adopt_topic_id(&self, topic_id: Uuid) -> Result<(), LogError> {
+        if self.topic_id().is_some() {
+            return Ok(());
+        }
+        self.run(IoClass::Maintenance, move |inner| inner.write_topic_id(topic_id)).await?
     }
 
     /// The log directory it is in.

@@ -228,11 +228,7 @@ impl Inner {
         if self.is_closed() {
             return LogError::Closed;
         }
-        let failed = self.log_dir.fail("fsync", error);
-        if let LogError::LogDirOffline { cause } = &failed {
-            self.observe(|observer| observer.on_offline(cause));
-        }
-        failed
+        self.log_dir.fail("fsync", error)
     }
 
     /// Syncs what lies between `from` and `target`: directory entries first, so that what is acknowledged can be found again, then closed

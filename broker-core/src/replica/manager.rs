@@ -147,7 +147,11 @@ impl ReplicaManager {
         let slot = tables.by_id.get(&topic_image.id).ok_or(ReplicaError::UnknownPartition)?;
         let name = TopicPartition::new(topic_image.name.clone(), index);
         let log = match self.logs.get(&name) {
-            Some(log) if log.topic_id() == Some(topic_image.id) => log,
+            // Without a readable `partition.metadata` nothing says that the records are another topic's: they stay.
+            Some(log) if log.topic_id().is_none_or(|found| found == topic_image.id) => {
+                log.adopt_topic_id(topic_image.id).await?;
+                log
+            }
             Some(_) => {
                 // What is there belongs to a deleted topic of the same name.
                 self.logs.delete(&name).await?;
@@ -220,7 +224,8 @@ impl ReplicaManager {
             // Not while a topic of the same name gets its logs.
             let _one_at_a_time = self.loading.lock().await;
             let name = TopicPartition::new(topic.name.clone(), index);
-            if self.logs.get(&name).is_some_and(|log| log.topic_id() == Some(topic.id))
+            // One without a known id is this topic's too: a newer topic of the name would have given it its own.
+            if self.logs.get(&name).is_some_and(|log| log.topic_id().is_none_or(|found| found == topic.id))
                 && let Err(error) = self.logs.delete(&name).await
             {
                 tracing::warn!(topic = %name.topic(), partition = name.partition(), %error, "cannot delete log");

@@ -7,6 +7,8 @@ mod error;
 mod fetch_signal;
 mod manager;
 mod partition;
+#[cfg(test)]
+mod tests;
 mod waits;
 
 pub use error::ReplicaError;

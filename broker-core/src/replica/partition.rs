@@ -84,6 +84,10 @@ impl Partition {
         partition.log.assign_leader_epoch(leader_epoch);
         partition.log.set_high_watermark(partition.high_watermark());
         partition.log.set_observer(Arc::new(Observer(Arc::downgrade(&partition))));
+        if let Some(cause) = partition.log.log_dir().offline_cause() {
+            // It went before there was an observer to tell.
+            partition.went_offline(&cause);
+        }
         Ok(partition)
     }
 
@@ -227,6 +231,11 @@ impl Partition {
         self.watchers.wake_all();
     }
 
+    fn went_offline(&self, cause: &str) {
+        self.watermark_waits.fail(&ReplicaError::Log(LogError::LogDirOffline { cause: cause.into() }));
+        self.watchers.wake_all();
+    }
+
     fn advance(&self, end: i64) {
         // Observer calls come from several disk threads; the watermark never goes back (invariant 2).
         let before = self.high_watermark.fetch_max(end, Ordering::AcqRel);
@@ -275,8 +284,7 @@ impl LogObserver for Observer {
 
     fn on_offline(&self, cause: &str) {
         if let Some(partition) = self.0.upgrade() {
-            partition.watermark_waits.fail(&ReplicaError::Log(LogError::LogDirOffline { cause: cause.into() }));
-            partition.watchers.wake_all();
+            partition.went_offline(cause);
         }
     }
 }

@@ -14,22 +14,35 @@ struct Waiter {
     answer: oneshot::Sender<Answer>,
 }
 
+#[derive(Default)]
+struct Waiters {
+    queue: VecDeque<Waiter>,
+    /// Why no offset will be passed any more.
+    failed: Option<ReplicaError>,
+}
+
 /// Waiters in the order of the offsets they wait for.
 #[derive(Default)]
 pub(super) struct OffsetWaits {
-    waiters: Mutex<VecDeque<Waiter>>,
+    waiters: Mutex<Waiters>,
 }
 
 impl OffsetWaits {
     /// Wait until [`Self::advance`] is called with at least `end_offset`. The caller must look at the offset again after
-    /// this call, for it may have moved in between.
+    /// this call, for it may have moved in between. After [`Self::fail`] the answer is there at once.
     pub(super) fn register(&self, end_offset: i64) -> oneshot::Receiver<Answer> {
         let (answer, receiver) = oneshot::channel();
         let mut waiters = self.waiters.lock();
+        if let Some(error) = waiters.failed.clone() {
+            drop(waiters);
+            drop(answer.send(Err(error)));
+            return receiver;
+        }
+        let queue = &mut waiters.queue;
         // Appends come in order, so the place is nearly always the end; duplicates wait for less.
-        let after = waiters.iter().rev().take_while(|waiter| waiter.end_offset > end_offset).count();
-        let at = waiters.len() - after;
-        waiters.insert(at, Waiter { end_offset, answer });
+        let after = queue.iter().rev().take_while(|waiter| waiter.end_offset > end_offset).count();
+        let at = queue.len() - after;
+        queue.insert(at, Waiter { end_offset, answer });
         receiver
     }
 
@@ -39,8 +52,8 @@ impl OffsetWaits {
             // One at a time: waking under the lock would have the woken thread wait for it.
             let waiter = {
                 let mut waiters = self.waiters.lock();
-                match waiters.front() {
-                    Some(front) if front.end_offset <= offset => waiters.pop_front(),
+                match waiters.queue.front() {
+                    Some(front) if front.end_offset <= offset => waiters.queue.pop_front(),
                     _ => None,
                 }
             };
@@ -51,9 +64,14 @@ impl OffsetWaits {
         }
     }
 
-    /// Tell all of them that it will not come.
+    /// Tell all of them, and all who come later, that it will not come. The first reason stays.
     pub(super) fn fail(&self, error: &ReplicaError) {
-        for waiter in std::mem::take(&mut *self.waiters.lock()) {
+        let failed = {
+            let mut waiters = self.waiters.lock();
+            waiters.failed.get_or_insert_with(|| error.clone());
+            std::mem::take(&mut waiters.queue)
+        };
+        for waiter in failed {
             drop(waiter.answer.send(Err(error.clone())));
         }
     }
@@ -80,6 +98,14 @@ mod tests {
         let waits = OffsetWaits::default();
         let mut waiter = waits.register(1);
         waits.fail(&ReplicaError::NotLeader);
+        assert!(matches!(waiter.try_recv(), Ok(Err(ReplicaError::NotLeader))));
+    }
+
+    #[test]
+    fn who_comes_after_a_failure_hears_of_it_too() {
+        let waits = OffsetWaits::default();
+        waits.fail(&ReplicaError::NotLeader);
+        let mut waiter = waits.register(1);
         assert!(matches!(waiter.try_recv(), Ok(Err(ReplicaError::NotLeader))));
     }
 }

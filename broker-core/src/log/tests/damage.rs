@@ -175,6 +175,79 @@ async fn lost_index_snapshot_and_epoch_files_are_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_topic_id_is_adopted_and_stays() {
+    let sim = machine(4, true).await;
+    sim.disk.remove_file(&partition_file("partition.metadata")).unwrap_or_default();
+    let manager = open(&sim.env()).await;
+    let log = manager.get(&partition()).unwrap();
+    assert_eq!(log.topic_id(), None);
+    let id = uuid::Uuid::from_u128(7);
+    log.adopt_topic_id(id).await.unwrap();
+    log.adopt_topic_id(uuid::Uuid::from_u128(8)).await.unwrap();
+    assert_eq!(log.topic_id(), Some(id), "a known id stays");
+    let log = open(&sim.crash().env()).await.get(&partition()).unwrap();
+    assert_eq!((log.topic_id(), log.log_end_offset()), (Some(id), 80), "written and synced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn checkpoints_past_the_end_of_the_log_are_not_trusted_then_or_later() {
+    let sim = machine(5, false).await;
+    let checkpoint = |name: &str, offset: i64| {
+        let path = PathBuf::from(DIR).join(name);
+        let text = format!("0\n1\ntopic 0 {offset}\n");
+        sim.disk.write_file_atomic(&path, text.as_bytes()).unwrap();
+    };
+    checkpoint("recovery-point-offset-checkpoint", 500);
+    checkpoint("cleaner-offset-checkpoint", 400);
+    let first = files(&sim).into_iter().find(|path| path.to_string_lossy().ends_with("00000.log")).unwrap();
+    sim.disk.edit(&first, |content| *content.last_mut().unwrap() ^= 1).unwrap();
+    let manager = open(&sim.env()).await;
+    let log = manager.get(&partition()).unwrap();
+    let end = log.log_end_offset();
+    assert!(end > 0 && end < 80, "the damaged batch shows although the checkpoint covers it: {end}");
+    assert_eq!(log.inner.cleaned_to.load(std::sync::atomic::Ordering::Relaxed), end);
+    let known = |name: &str| {
+        let text = sim.disk.read_file(&PathBuf::from(DIR).join(name), 1000).unwrap();
+        String::from_utf8(text).unwrap()
+    };
+    assert_eq!(known("recovery-point-offset-checkpoint"), format!("0\n1\ntopic 0 {end}\n"));
+    assert_eq!(known("cleaner-offset-checkpoint"), format!("0\n1\ntopic 0 {end}\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_made_again_has_none_of_the_offsets_of_the_deleted_one() {
+    let (sim, manager, log) = sim(6, small_segments()).await;
+    for i in 0..80 {
+        append_under(&log, idempotent(1, 0, i, 1), 0).await.unwrap();
+    }
+    log.wait_durable(80).await.unwrap();
+    log.set_high_watermark(80);
+    log.delete_records_before(55).await.unwrap();
+    log.inner.cleaned_to.store(60, std::sync::atomic::Ordering::Relaxed);
+    manager.checkpoint().await;
+    // Known from the files alone, too.
+    drop((manager, log));
+    let sim = sim.crash();
+    let manager = open(&sim.env()).await;
+    manager.delete(&partition()).await.unwrap();
+    let log = manager.create(partition(), None, small_segments()).await.unwrap();
+    for i in 0..90 {
+        append_under(&log, idempotent(1, 0, i, 1), 0).await.unwrap();
+    }
+    log.wait_durable(90).await.unwrap();
+    let sim = sim.crash();
+    let names = ["recovery-point", "log-start", "replication", "cleaner"];
+    for name in names {
+        let path = PathBuf::from(DIR).join(format!("{name}-offset-checkpoint"));
+        let text = String::from_utf8(sim.disk.read_file(&path, 1000).unwrap()).unwrap();
+        assert!(!text.contains("topic 0"), "{name}: {text}");
+    }
+    let log = open(&sim.env()).await.get(&partition()).unwrap();
+    assert_eq!(log.log_start_offset(), 0);
+    assert_eq!(values_from(&log, 0).await.len(), 90);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newer_or_foreign_identity_is_refused_with_a_text() {
     let sim = machine(3, true).await;
     let meta = PathBuf::from(DIR).join("meta.properties");
