@@ -16,7 +16,9 @@ use levada_env::time::{Duration, Instant};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
-/// One operation. Its end is always reported, whatever the plugin does, since calls into it have deadlines.
+/// One operation. Its end is always reported, whatever the plugin does: calls into it have deadlines, and a panic ends
+/// only the part it happens in. A connector whose operation is never reported could not be changed any more.
+#[derive(Clone)]
 pub(super) struct Operation {
     pub name: String,
     pub worker: Arc<dyn Worker>,
@@ -26,17 +28,22 @@ pub(super) struct Operation {
 
 impl Operation {
     pub(super) async fn stop_instance(self, instance: Option<Instance>, done: Sender<Done>) {
-        if let Some(instance) = instance {
-            instance.running.stop().await;
-        }
+        let stop = async move {
+            if let Some(instance) = instance {
+                instance.running.stop().await;
+            }
+        };
+        let _ = guarded("stop of the connector", stop).await;
         self.report(Outcome::InstanceStopped, &done).await;
     }
 
     pub(super) async fn start_instance(self, config: Config, done: Sender<Done>) {
-        let started = match self.plugin(&config) {
-            Ok(plugin) => self.start(plugin, &config).await,
-            Err(failure) => Err(failure),
+        let (operation, of_start) = (self.clone(), config.clone());
+        let start = async move {
+            let plugin = operation.plugin(&of_start)?;
+            operation.start(plugin, &of_start).await
         };
+        let started = guarded("start of the connector", start).await.and_then(|started| started);
         self.report(Outcome::InstanceStarted { config, started }, &done).await;
     }
 
@@ -49,12 +56,15 @@ impl Operation {
     /// Tells all tasks before it waits for the first, so that they stop together within the time of one.
     pub(super) async fn stop_tasks(self, numbers: Vec<usize>, running: Vec<Arc<dyn RunningTask>>, done: Sender<Done>) {
         let deadline = Instant::now() + self.graceful;
-        for task in &running {
-            task.request_stop();
-        }
-        for task in running {
-            task.stop(deadline.saturating_duration_since(Instant::now())).await;
-        }
+        let stop = async move {
+            for task in &running {
+                task.request_stop();
+            }
+            for task in running {
+                task.stop(deadline.saturating_duration_since(Instant::now())).await;
+            }
+        };
+        let _ = guarded("stop of the tasks", stop).await;
         self.report(Outcome::TasksStopped(numbers), &done).await;
     }
 
@@ -63,19 +73,18 @@ impl Operation {
         let mut tasks = Vec::with_capacity(numbers.len());
         for number in numbers {
             let config = entry.tasks.get(number).cloned().unwrap_or_default();
-            let started = match self.plugin(&connector) {
-                Ok(plugin) => {
-                    let launch = TaskLaunch {
-                        id: TaskId { connector: self.name.as_str().into(), task: number },
-                        plugin,
-                        connector: connector.clone(),
-                        config: config.clone(),
-                        target: task_target(entry.target),
-                    };
-                    self.worker.start_task(launch).await
-                }
-                Err(failure) => Err(failure),
+            let (operation, of_connector, of_task) = (self.clone(), connector.clone(), config.clone());
+            let start = async move {
+                let launch = TaskLaunch {
+                    id: TaskId { connector: operation.name.as_str().into(), task: number },
+                    plugin: operation.plugin(&of_connector)?,
+                    connector: of_connector,
+                    config: of_task,
+                    target: task_target(entry.target),
+                };
+                operation.worker.start_task(launch).await
             };
+            let started = guarded("start of the task", start).await.and_then(|started| started);
             let paused = entry.target == TargetState::Paused;
             tasks.push(StartedTask { number, config, connector: connector.clone(), paused, started });
         }
@@ -94,6 +103,14 @@ impl Operation {
         // The herder is gone at shutdown; then nobody needs to know.
         let _ = done.send(Done { name: self.name, outcome }).await;
     }
+}
+
+/// Runs `part` as a task of its own, so that its panic is a failure like any other.
+async fn guarded<T: Send + 'static>(what: &str, part: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
+    tokio::spawn(part).await.map_err(|ended| {
+        tracing::error!(%ended, "the {what} panicked");
+        Failure::connect(format!("the {what} panicked"))
+    })
 }
 
 /// The target that a task's runner knows.

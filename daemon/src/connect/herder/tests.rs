@@ -330,3 +330,14 @@ async fn a_log_that_refuses_is_an_error_and_statuses_follow_later() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_start_that_panics_is_a_failure_and_the_connector_can_still_be_deleted() {
+    let (_, handle, _) = start().await;
+    handle.create("c", &config("c", &[("panic", "yes")]), None).await.unwrap();
+    eventually(|| state(&handle, "c") == Some(State::Failed)).await;
+    handle.delete("c").await.unwrap();
+    handle.create("t", &config("t", &[("panic.task", "yes")]), None).await.unwrap();
+    eventually(|| task_states(&handle, "t") == [State::Failed]).await;
+    handle.delete("t").await.unwrap();
+}

@@ -45,7 +45,7 @@ pub fn registry() -> Registry {
 }
 
 /// Starts fakes. `task.count` in a connector's configuration says how many tasks it makes, `fail=TEXT` lets it fail,
-/// `fail.task=TEXT` its tasks.
+/// `fail.task=TEXT` its tasks, `panic` and `panic.task` let their starts panic.
 pub struct FakeWorker {
     reports: Arc<TaskReports>,
     log: Arc<Mutex<Vec<String>>>,
@@ -84,6 +84,7 @@ impl Worker for FakeWorker {
         self.log.lock().push(format!("start {name}"));
         let connector = FakeConnector { name: name.to_owned(), config, log: Arc::clone(&self.log) };
         Box::pin(async move {
+            assert!(!connector.config.contains_key("panic"), "asked to");
             match connector.config.get("fail") {
                 Some(trace) => Err(Failure { trace: trace.clone() }),
                 None => Ok(Box::new(connector) as Box<dyn RunningConnector>),
@@ -94,6 +95,7 @@ impl Worker for FakeWorker {
     fn start_task(&self, launch: TaskLaunch) -> BoxFuture<'_, Result<Arc<dyn RunningTask>, Failure>> {
         Box::pin(async move {
             self.log.lock().push(format!("start {}", launch.id));
+            assert!(!launch.connector.contains_key("panic.task"), "asked to");
             if let Some(trace) = launch.connector.get("fail.task") {
                 return Err(Failure { trace: trace.clone() });
             }

@@ -46,29 +46,48 @@ impl PluginCalls {
         let state = Arc::new(AtomicU8::new(RUNNING));
         let (abandoned, of_thread) = (Arc::clone(&self.abandoned), Arc::clone(&state));
         let thread = levada_env::thread::spawn(&format!("call-{what}"), move || {
-            let outcome = catch_unwind(AssertUnwindSafe(body));
+            let outcome = run(what, body);
             if of_thread.swap(DONE, Ordering::AcqRel) == ABANDONED {
                 abandoned.remove();
             }
-            // Nobody listens any more after the deadline.
-            let _ = send.send(outcome);
+            // Nobody listens any more after the deadline; then what the plugin gave ends here.
+            if let Err(unheard) = send.send(outcome) {
+                discard(unheard);
+            }
         });
         if let Err(cause) = thread {
             return Err(Failure::connect(format!("could not start a thread for {what}: {cause}")));
         }
         match time::timeout(self.timeout, receive).await {
-            Ok(Ok(Ok(Ok(value)))) => Ok(value),
-            Ok(Ok(Ok(Err(error)))) => Err(failed(what, &error)),
-            Ok(Ok(Err(payload))) => Err(Failure::connect(format!("{what} panicked: {}", panic_text(&*payload)))),
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Failure::connect(format!("the thread of {what} ended without an answer"))),
             Err(_) => {
-                if state.compare_exchange(RUNNING, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                    self.abandoned.add();
+                // Counted first: the thread may end, and take itself off the count, right after the exchange.
+                self.abandoned.add();
+                if state.compare_exchange(RUNNING, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                    self.abandoned.remove();
                 }
                 let millis = self.timeout.as_millis();
                 Err(Failure::connect(format!("{what} did not return within plugin.call.timeout.ms={millis}")))
             }
         }
+    }
+}
+
+/// Runs `body` on the call's thread. Its error and its panic become text here, since their own code (`Display`, `Drop`)
+/// is the plugin's too and must not run where a panic does harm.
+fn run<T>(what: &str, body: impl FnOnce() -> Result<T, ConnectorError>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(|| body().map_err(|error| failed(what, &error)))).unwrap_or_else(|payload| {
+        let failure = Failure::connect(format!("{what} panicked: {}", panic_text(&*payload)));
+        discard(payload);
+        Err(failure)
+    })
+}
+
+/// Drops what belongs to the plugin. What a panic of that carries is leaked: it may panic again.
+fn discard<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        std::mem::forget(payload);
     }
 }
 
@@ -110,6 +129,21 @@ mod tests {
         );
         let failure = calls.call("start", || -> Result<(), ConnectorError> { panic!("boom") }).await;
         assert!(failure.unwrap_err().trace.ends_with("start panicked: boom"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_that_panics_again_when_dropped_is_a_failure_too() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+        let calls = calls(Duration::from_secs(30));
+        let bomb = || -> Result<(), ConnectorError> { std::panic::panic_any(Bomb) };
+        let failure = calls.call("start", bomb).await.unwrap_err();
+        assert!(failure.trace.ends_with("start panicked: no text"), "{}", failure.trace);
+        assert_eq!(calls.call("start", || Ok(1)).await, Ok(1));
     }
 
     #[tokio::test]
