@@ -4,17 +4,19 @@ use super::SinkTaskSpec;
 use crate::connect::{
     bus::{ConsumedRecord, PartitionRecords},
     converter::{ConvertError, SchemaAndValue},
-    task::{FailedRecord, Shared, Stage, TaskFailure, with_retries},
+    task::{FailedRecord, Shared, Stage, TaskFailure, Tried, with_retries},
 };
 use levada_connector_api::{ConnectorError, Header, SinkRecord, TopicPartition};
+use std::ops::ControlFlow;
 
-/// Converts the records of one partition into `out`. Records that are dropped or skipped are left out.
+/// Converts the records of one partition into `out`. Records that are dropped or skipped are left out. False when the
+/// task shall stop before all are converted: then none of them may count as consumed.
 pub(super) fn convert(
     shared: &Shared,
     spec: &mut SinkTaskSpec,
     fetched: PartitionRecords,
     out: &mut Vec<SinkRecord>,
-) -> Result<(), TaskFailure> {
+) -> Result<bool, TaskFailure> {
     out.reserve(fetched.records.len());
     for record in fetched.records {
         let place = Place { partition: &fetched.partition, offset: record.offset, timestamp: record.timestamp };
@@ -27,11 +29,14 @@ pub(super) fn convert(
         };
         if spec.transforms.is_empty() {
             out.push(converted);
-        } else if let Some(converted) = transform(shared, spec, converted, &place)? {
-            out.push(converted);
+        } else {
+            match transform(shared, spec, converted, &place)? {
+                ControlFlow::Continue(converted) => out.extend(converted),
+                ControlFlow::Break(()) => return Ok(false),
+            }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 struct Place<'a> {
@@ -74,12 +79,13 @@ fn sink_record(spec: &SinkTaskSpec, partition: &TopicPartition, record: Consumed
     })
 }
 
+/// What the transforms made of a record, if anything; breaks off when the task shall stop.
 fn transform(
     shared: &Shared,
     spec: &mut SinkTaskSpec,
     record: SinkRecord,
     place: &Place<'_>,
-) -> Result<Option<SinkRecord>, TaskFailure> {
+) -> Result<ControlFlow<(), Option<SinkRecord>>, TaskFailure> {
     let mut current = record;
     for index in 0..spec.transforms.len() {
         let Some(transform) = spec.transforms.get_mut(index) else { break };
@@ -88,15 +94,17 @@ fn transform(
             with_retries(shared, &spec.options.errors, || transform.apply(current.clone()))
         };
         match result {
-            Ok(Some(next)) => current = next,
-            Ok(None) => return Ok(None),
-            Err(error) => {
+            Tried::Done(Ok(Some(next))) => current = next,
+            Tried::Done(Ok(None)) => return Ok(ControlFlow::Continue(None)),
+            Tried::Stopping => return Ok(ControlFlow::Break(())),
+            Tried::Done(Err(error)) => {
                 let class = transform.class().to_owned();
-                return give_up(shared, spec, Stage::Transformation, &class, place, &error).map(|()| None);
+                return give_up(shared, spec, Stage::Transformation, &class, place, &error)
+                    .map(|()| ControlFlow::Continue(None));
             }
         }
     }
-    Ok(Some(current))
+    Ok(ControlFlow::Continue(Some(current)))
 }
 
 /// The record is skipped, or the task ends. A dead letter queue will get the record's original bytes

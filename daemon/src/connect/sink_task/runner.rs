@@ -4,8 +4,8 @@ use super::{SinkTaskSpec, commit::commit, context::Context, offsets::Offsets, re
 use crate::connect::{
     bus::{BusConsumer, ConsumerEvent, PartitionRecords},
     task::{
-        CommitTimer, Shared, StartError, TargetState, TaskFailure, TaskHandle, TaskRuntime, TaskStatus, ThreadKind,
-        start_thread,
+        CommitTimer, MIN_RETRY_DELAY, Shared, StartError, TargetState, TaskFailure, TaskHandle, TaskRuntime,
+        TaskStatus, ThreadKind, start_thread,
     },
 };
 use levada_connector_api::{Committed, ConnectorError, ErrorKind, SinkRecord, SinkTask, TopicPartition};
@@ -208,7 +208,10 @@ impl Runner<'_> {
             if count > 0 && self.shared.metrics.count_topic(&partition.partition.topic, count) {
                 self.shared.runtime.listener.topic_active(&self.shared.id, &partition.partition.topic);
             }
-            convert(self.shared, &mut self.spec, partition, &mut self.records)?;
+            if !convert(self.shared, &mut self.spec, partition, &mut self.records)? {
+                self.records.clear();
+                return Ok(());
+            }
         }
         let metrics = &self.shared.metrics;
         metrics.add(&metrics.sink_record_read, read);
@@ -291,9 +294,8 @@ impl Runner<'_> {
         let metrics = &self.shared.metrics;
         metrics.add(&metrics.record_errors, 1);
         metrics.add(&metrics.retries, 1);
-        let growing = Duration::from_millis(300).saturating_mul(1 << (attempts - 1).min(20));
-        let growing = growing.min(self.spec.options.errors.retry_delay_max);
-        let delay = self.context.take_retry_backoff().unwrap_or(growing);
+        let growing = self.spec.options.errors.endless_delay(attempts);
+        let delay = self.context.take_retry_backoff().map_or(growing, |asked| asked.max(MIN_RETRY_DELAY));
         tracing::warn!(
             connector = %self.shared.id.connector, task = self.shared.id.task, %error,
             delay_ms = delay.as_millis() as u64, "put failed and is tried again"

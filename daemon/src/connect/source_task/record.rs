@@ -4,7 +4,7 @@ use super::{SourceTaskSpec, topics};
 use crate::connect::{
     bus::{BusError, BusProducer, ProducerHeader, ProducerRecord},
     converter::{ConvertError, HeaderConverter},
-    task::{FailedRecord, Shared, Stage, TaskFailure, with_retries},
+    task::{FailedRecord, Shared, Stage, TaskFailure, Tried, with_retries},
 };
 use levada_connector_api::{ConnectorError, Headers, SourceRecord};
 use std::sync::Arc;
@@ -44,8 +44,8 @@ impl RecordSender {
             record
         } else {
             match transform(shared, spec, record)? {
-                Some(record) => record,
-                None => return Ok(Sent::Skipped),
+                Ok(record) => record,
+                Err(unsent) => return Ok(unsent),
             }
         };
         let (topic, key_schema, value_schema) =
@@ -111,11 +111,12 @@ impl RecordSender {
     }
 }
 
+/// The transformed record, or what became of it instead.
 fn transform(
     shared: &Shared,
     spec: &mut SourceTaskSpec,
     record: SourceRecord,
-) -> Result<Option<SourceRecord>, TaskFailure> {
+) -> Result<Result<SourceRecord, Sent>, TaskFailure> {
     let mut current = record;
     for index in 0..spec.transforms.len() {
         let Some(transform) = spec.transforms.get_mut(index) else { break };
@@ -124,15 +125,16 @@ fn transform(
             with_retries(shared, &spec.options.errors, || transform.apply(current.clone()))
         };
         match result {
-            Ok(Some(next)) => current = next,
-            Ok(None) => return Ok(None),
-            Err(error) => {
+            Tried::Done(Ok(Some(next))) => current = next,
+            Tried::Done(Ok(None)) => return Ok(Err(Sent::Skipped)),
+            Tried::Stopping => return Ok(Err(Sent::Stopping)),
+            Tried::Done(Err(error)) => {
                 let class = transform.class().to_owned();
-                return give_up(shared, spec, Stage::Transformation, &class, &current, &error).map(|_| None);
+                return give_up(shared, spec, Stage::Transformation, &class, &current, &error).map(Err);
             }
         }
     }
-    Ok(Some(current))
+    Ok(Ok(current))
 }
 
 fn convert_headers(

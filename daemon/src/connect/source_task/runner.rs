@@ -179,8 +179,7 @@ impl Runner<'_> {
         metrics.add(&metrics.record_errors, 1);
         metrics.add(&metrics.retries, 1);
         self.poll_failures = self.poll_failures.saturating_add(1);
-        let delay = Duration::from_millis(300).saturating_mul(1 << (self.poll_failures - 1).min(20));
-        let delay = delay.min(self.spec.options.errors.retry_delay_max);
+        let delay = self.spec.options.errors.endless_delay(self.poll_failures);
         tracing::warn!(
             connector = %self.shared.id.connector, task = self.shared.id.task, %error,
             delay_ms = delay.as_millis() as u64, "poll failed and is tried again"

@@ -69,6 +69,9 @@ pub struct ErrorPolicy {
     pub log_records: bool,
 }
 
+/// Shortest wait between two tries: whatever the configuration says, a failing task must not keep a core busy.
+pub(in crate::connect) const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
+
 impl Default for ErrorPolicy {
     fn default() -> Self {
         Self {
@@ -109,10 +112,16 @@ impl ErrorPolicy {
         if self.retry_timeout.is_some_and(|timeout| spent >= timeout) {
             return None;
         }
-        let delay = Duration::from_millis(300).saturating_mul(1 << attempt.saturating_sub(1).min(20));
+        let delay = doubled(attempt);
         let most = self.retry_delay_max.as_millis().max(1) as u64;
         let delay = if delay > self.retry_delay_max { Duration::from_millis(random % most) } else { delay };
+        let delay = delay.max(MIN_RETRY_DELAY);
         Some(self.retry_timeout.map_or(delay, |timeout| delay.min(timeout.saturating_sub(spent))))
+    }
+
+    /// How long to wait before try number `attempt` (from 1) of what is tried for as long as it fails.
+    pub(in crate::connect) fn endless_delay(&self, attempt: u32) -> Duration {
+        doubled(attempt).min(self.retry_delay_max).max(MIN_RETRY_DELAY)
     }
 
     /// Decides about a record that failed for good: `Ok` means skip it.
@@ -151,6 +160,10 @@ impl ErrorPolicy {
         }
         Err(TaskFailure::tolerance_exceeded(error))
     }
+}
+
+fn doubled(attempt: u32) -> Duration {
+    Duration::from_millis(300).saturating_mul(1 << attempt.saturating_sub(1).min(20))
 }
 
 /// What failed, for logs.
@@ -195,6 +208,20 @@ mod tests {
     fn delays_above_the_maximum_are_random_below_it() {
         let policy = ErrorPolicy { retry_timeout: None, ..ErrorPolicy::default() };
         assert_eq!(policy.retry_delay(30, Duration::from_secs(9999), 60_123), Some(Duration::from_millis(123)));
+    }
+
+    #[test]
+    fn no_limit_makes_a_busy_loop() {
+        for limit in ["0", "-5", "1"] {
+            let config = Config::from_iter([
+                ("errors.retry.delay.max.ms".to_owned(), limit.to_owned()),
+                ("errors.retry.timeout".to_owned(), "-1".to_owned()),
+            ]);
+            let policy = ErrorPolicy::from_config(&config).unwrap();
+            assert_eq!(policy.retry_delay(1, Duration::ZERO, 0), Some(MIN_RETRY_DELAY), "limit {limit}");
+            assert_eq!(policy.endless_delay(1), MIN_RETRY_DELAY, "limit {limit}");
+        }
+        assert_eq!(ErrorPolicy::default().endless_delay(2), Duration::from_millis(600));
     }
 
     #[test]

@@ -21,12 +21,12 @@ mod wait;
 
 pub use abandoned::AbandonedThreads;
 pub(in crate::connect) use commit_timer::CommitTimer;
-pub(in crate::connect) use errors::FailedRecord;
 pub use errors::{ErrorPolicy, Stage, Tolerance};
+pub(in crate::connect) use errors::{FailedRecord, MIN_RETRY_DELAY};
 pub(in crate::connect) use failure::{TaskFailure, exception_class};
 pub use handle::{StartError, StopOutcome, TargetState, TaskHandle, TaskHealth};
 pub use metrics::TaskMetrics;
-pub(in crate::connect) use retry::with_retries;
+pub(in crate::connect) use retry::{Tried, with_retries};
 pub use status::{TaskId, TaskStatus, TaskStatusListener};
 pub(in crate::connect) use supervisor::{Shared, ThreadKind, start_thread};
 

@@ -173,6 +173,7 @@ fn common() -> Vec<Key> {
             "Longest wait between two retries, in milliseconds; a random part is added at the limit.",
         )
         .default("60000")
+        .check(at_least(1.0))
         .medium()
         .width(Width::Medium),
         key(
