@@ -108,4 +108,8 @@ impl TopicLookup for ReplicatedOffsets {
     fn name_of(&self, id: Uuid) -> Option<String> {
         self.quorum.image().topic_by_id(id).map(|topic| topic.name.to_string())
     }
+
+    fn has_partition(&self, name: &str, index: i32) -> bool {
+        self.quorum.image().topic(name).is_some_and(|topic| topic.partition(index).is_some())
+    }
 }

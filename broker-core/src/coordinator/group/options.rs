@@ -71,6 +71,8 @@ pub trait TopicLookup: Send + Sync + 'static {
     fn id_of(&self, name: &str) -> Option<Uuid>;
     /// The name of the topic with this id.
     fn name_of(&self, id: Uuid) -> Option<String>;
+    /// Whether the topic has a partition of this number.
+    fn has_partition(&self, name: &str, index: i32) -> bool;
 }
 
 /// Says of a group id whether its offsets must outlive `offsets.retention.minutes`: those of existing connectors must.

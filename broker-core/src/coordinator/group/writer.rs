@@ -3,6 +3,7 @@
 //! While one batch is being made durable the next one gathers, so commits share their syncs. What is durable is applied to memory before
 //! anything later is prepared.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -54,25 +55,60 @@ impl Inner {
     }
 }
 
-/// Writes until the queue is empty. It ends by itself; a stop of the coordinator lets it finish what was decided.
-async fn drain(inner: Arc<Inner>, index: i32) {
-    loop {
-        let mut writes = inner.next_writes(index);
-        if writes.is_empty() {
+/// What the task at work on a queue has taken from it. A panic is a defect; it must neither stop the queue for good nor leave anyone
+/// waiting: the queue is free for the next task, and what was taken or waits is answered with an error.
+struct Taken {
+    inner: Arc<Inner>,
+    index: i32,
+    writes: VecDeque<Box<dyn Write>>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
             return;
         }
-        let records: Vec<Vec<EncodedRecord>> = writes.iter_mut().map(|write| write.records(&inner)).collect();
+        let mut writes = std::mem::take(&mut self.writes);
+        if let Some(shard) = self.inner.shards.get(self.index as usize) {
+            let mut queue = shard.queue.lock();
+            queue.running = false;
+            writes.append(&mut queue.writes);
+        }
+        tracing::error!(partition = self.index, writes = writes.len(), "the writer of __consumer_offsets panicked");
+        let inner = Arc::clone(&self.inner);
+        // Not here: answering takes locks that whoever panicked may hold until it is unwound.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                for write in writes {
+                    write.done(&inner, Err(GroupError::CoordinatorNotAvailable));
+                }
+            });
+        }
+    }
+}
+
+/// Writes until the queue is empty. It ends by itself; a stop of the coordinator lets it finish what was decided.
+async fn drain(inner: Arc<Inner>, index: i32) {
+    let mut taken = Taken { inner: Arc::clone(&inner), index, writes: VecDeque::new() };
+    loop {
+        taken.writes = inner.next_writes(index).into();
+        if taken.writes.is_empty() {
+            return;
+        }
+        let records: Vec<Vec<EncodedRecord>> = taken.writes.iter_mut().map(|write| write.records(&inner)).collect();
         let result = append_all(&inner, index, records.iter().flatten()).await;
-        if result == Err(OffsetsLogError::TooLarge) && writes.len() > 1 {
+        if result == Err(OffsetsLogError::TooLarge) && taken.writes.len() > 1 {
             // One of them is at fault; the others must not suffer for it.
-            for (write, records) in writes.into_iter().zip(records) {
+            for records in records {
                 let result = append_all(&inner, index, records.iter()).await;
-                write.done(&inner, to_group_error(index, result));
+                if let Some(write) = taken.writes.pop_front() {
+                    write.done(&inner, to_group_error(index, result));
+                }
             }
             continue;
         }
         let result = to_group_error(index, result);
-        for write in writes {
+        while let Some(write) = taken.writes.pop_front() {
             write.done(&inner, result);
         }
     }
@@ -129,4 +165,58 @@ async fn create_topic(inner: &Arc<Inner>) -> Result<(), OffsetsLogError> {
     }
     inner.created.store(true, Ordering::Release);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::super::tests::{Fixture, settle};
+    use super::*;
+
+    /// Its records cannot be made.
+    struct Broken;
+
+    impl Write for Broken {
+        fn waits_for_others(&self) -> bool {
+            false
+        }
+
+        fn records(&mut self, _inner: &Arc<Inner>) -> Vec<EncodedRecord> {
+            panic!("a defect")
+        }
+
+        fn done(self: Box<Self>, _inner: &Arc<Inner>, _result: Result<(), GroupError>) {}
+    }
+
+    /// Says how it ended.
+    struct Told(oneshot::Sender<Result<(), GroupError>>);
+
+    impl Write for Told {
+        fn waits_for_others(&self) -> bool {
+            true
+        }
+
+        fn records(&mut self, _inner: &Arc<Inner>) -> Vec<EncodedRecord> {
+            Vec::new()
+        }
+
+        fn done(self: Box<Self>, _inner: &Arc<Inner>, result: Result<(), GroupError>) {
+            let _ = self.0.send(result);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_fails_what_waits_and_the_next_write_goes_through() {
+        let f = Fixture::new();
+        assert_eq!(f.commit("g", "t", 0, 1).await, 0);
+        let (inner, (told, mut answer)) = (&f.coordinator.inner, oneshot::channel());
+        inner.enqueue(inner.shard_of("g"), Box::new(Broken));
+        inner.enqueue(inner.shard_of("g"), Box::new(Told(told)));
+        settle().await;
+        assert_eq!(answer.try_recv(), Ok(Err(GroupError::CoordinatorNotAvailable)));
+        let limit = levada_env::time::Duration::from_secs(60);
+        let committed = levada_env::time::timeout(limit, f.commit("g", "t", 0, 2)).await;
+        assert_eq!(committed.expect("the queue is at work again"), 0);
+    }
 }

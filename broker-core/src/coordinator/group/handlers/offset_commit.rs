@@ -56,6 +56,9 @@ impl GroupCoordinator {
             for partition in &topic.partitions {
                 let verdict = match &name {
                     Err(error) => *error,
+                    Ok(name) if !self.inner.topics.has_partition(name, partition.partition_index) => {
+                        ErrorCode::UnknownTopicOrPartition
+                    }
                     Ok(_) if self.is_metadata_too_long(partition) => ErrorCode::OffsetMetadataTooLarge,
                     Ok(name) => {
                         let value = value_of(partition, now_ms, expires);

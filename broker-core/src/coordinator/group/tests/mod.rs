@@ -50,7 +50,14 @@ impl TopicLookup for Topics {
     fn name_of(&self, id: Uuid) -> Option<String> {
         self.0.lock().iter().find(|(_, found)| **found == id).map(|(name, _)| name.clone())
     }
+
+    fn has_partition(&self, name: &str, index: i32) -> bool {
+        self.id_of(name).is_some() && (0..PARTITIONS).contains(&index)
+    }
 }
+
+/// Of every topic.
+const PARTITIONS: i32 = 1_000_000;
 
 /// A coordinator with everything around it.
 pub(super) struct Fixture {

@@ -37,6 +37,15 @@ async fn commits_that_wait_together_share_a_batch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_the_topic_does_not_have_is_refused() {
+    let f = Fixture::new();
+    for partition in [-1, PARTITIONS, i32::MAX] {
+        assert_eq!(f.commit("g", "t", partition, 1).await, code(ErrorCode::UnknownTopicOrPartition), "{partition}");
+        assert_eq!(f.fetch("g", "t", partition).await, -1, "{partition}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn failed_commit_is_refused_and_changes_nothing() {
     let f = Fixture::new();
     assert_eq!(f.commit("g", "t", 0, 1).await, 0);
