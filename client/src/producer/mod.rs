@@ -69,6 +69,9 @@ pub struct ProducerOptions {
     pub delivery_timeout: Option<Duration>,
     /// Batches of one partition in flight together, at most 5 (what a broker remembers).
     pub max_in_flight: usize,
+    /// Whether a topic that is gone may be made anew by looking it up, where the broker allows that. Not for topics
+    /// that need configs of their own.
+    pub create_topics: bool,
 }
 
 impl Default for ProducerOptions {
@@ -78,6 +81,7 @@ impl Default for ProducerOptions {
             request_timeout: Duration::from_secs(30),
             delivery_timeout: None,
             max_in_flight: 5,
+            create_topics: true,
         }
     }
 }
@@ -340,7 +344,8 @@ impl Producer {
                         | ErrorCode::NotLeaderOrFollower
                 )
             ) {
-                self.refresh = Some(submit::refresh(self.transport.clone(), partition.topic.clone()));
+                self.refresh =
+                    Some(submit::refresh(self.transport.clone(), partition.topic.clone(), self.options.create_topics));
             }
             let wait = submit::backoff(partition.queue.attempts(batch));
             self.retry = Some(Box::pin(levada_env::time::sleep(wait)));

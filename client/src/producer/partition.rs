@@ -156,8 +156,9 @@ impl PartitionQueue {
                 self.again(batch);
                 Answer::default()
             }
-            // An earlier batch is still to be answered or sent again: the gap is its, not ours.
-            Outcome::OutOfOrder(_) if !first => {
+            // An earlier batch is still to be answered or sent again, or a refused one left a gap that is not closed
+            // yet: the broker is right and knows this producer well.
+            Outcome::OutOfOrder(_) if !first || self.gap_at.is_some() => {
                 self.again(batch);
                 Answer::default()
             }
@@ -261,7 +262,7 @@ mod tests {
         queue.answered(0, Outcome::Acked(0));
         let error = refused(ErrorCode::MessageTooLarge);
         assert!(queue.answered(1, Outcome::Refused { error, ambiguous: false }).finished.unwrap().1.is_err());
-        queue.answered(2, out_of_order());
+        assert!(!queue.answered(2, out_of_order()).needs_new_producer, "the gap is of our own making");
         push(&mut queue, 3);
         assert_eq!(submit(&mut queue), [(2, 10), (3, 20)]);
         assert_eq!(queue.reserve(1), 30);

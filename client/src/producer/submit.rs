@@ -74,10 +74,10 @@ fn outcome(answer: ProduceResponse, topic: &str, partition: i32) -> Outcome {
     }
 }
 
-/// Looks a topic up again, after the broker said that it has moved or is gone.
-pub(super) fn refresh(transport: Arc<dyn Transport>, topic: Arc<str>) -> BoxFuture<'static, Vec<Topic>> {
+/// Looks a topic up again, after the broker said that it has moved or is gone. With `create` the broker may make it.
+pub(super) fn refresh(transport: Arc<dyn Transport>, topic: Arc<str>, create: bool) -> BoxFuture<'static, Vec<Topic>> {
     Box::pin(async move {
-        let found = metadata::topics(&*transport, &[&topic], true, Duration::from_secs(30)).await;
+        let found = metadata::topics(&*transport, &[&topic], create, Duration::from_secs(30)).await;
         found.unwrap_or_default()
     })
 }
@@ -85,4 +85,34 @@ pub(super) fn refresh(transport: Arc<dyn Transport>, topic: Arc<str>) -> BoxFutu
 /// How long to wait after `attempts` tries.
 pub(super) fn backoff(attempts: u32) -> Duration {
     Duration::from_millis(20 << attempts.min(6)).min(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TransportError;
+    use levada_wire::{RequestKind, ResponseKind, messages::metadata::MetadataResponse};
+    use parking_lot::Mutex;
+
+    /// Remembers whether each look-up may create.
+    #[derive(Default)]
+    struct LookUps(Mutex<Vec<bool>>);
+
+    impl Transport for LookUps {
+        fn call(&self, request: RequestKind) -> BoxFuture<'_, Result<ResponseKind, TransportError>> {
+            if let RequestKind::Metadata(request) = request {
+                self.0.lock().push(request.allow_auto_topic_creation);
+            }
+            Box::pin(async { Ok(MetadataResponse::default().into()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_is_gone_is_made_by_a_look_up_only_where_that_is_wanted() {
+        let broker = Arc::new(LookUps::default());
+        for create in [true, false] {
+            refresh(broker.clone(), "t".into(), create).await;
+        }
+        assert_eq!(*broker.0.lock(), [true, false]);
+    }
 }

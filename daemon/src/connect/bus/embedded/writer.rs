@@ -133,6 +133,8 @@ impl Round {
         if self.producer.is_none() {
             let options = levada_client::ProducerOptions {
                 delivery_timeout: Some(DELIVERY_TIMEOUT),
+                // Made by a look-up, an internal topic would not be compacted.
+                create_topics: false,
                 ..levada_client::ProducerOptions::default()
             };
             let runtime = tokio::runtime::Handle::current();
