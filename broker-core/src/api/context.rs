@@ -24,6 +24,8 @@ pub struct RequestContext {
     pub client_address: Option<SocketAddr>,
     /// Version of the request and of its answer.
     pub api_version: i16,
+    /// Bytes of the buffer that the request's byte fields are slices of; 0 inside this process, where each has its own.
+    pub frame_bytes: usize,
     /// When the caller stops waiting, where known. Requests with a timeout of their own carry it in their body.
     pub deadline: Option<Instant>,
     /// Tells spawned work that the caller is gone.
@@ -39,6 +41,7 @@ impl RequestContext {
             client_id: Some(client_id.into()),
             client_address: None,
             api_version,
+            frame_bytes: 0,
             deadline: None,
             cancellation: Cancellation::never(),
         }

@@ -40,6 +40,7 @@ impl ReplicatedOffsets {
             min_insync_replicas: config.map_or(1, |config| config.min_insync_replicas.max(1) as usize),
             zstd_allowed: true,
             full_validation: false,
+            frame_bytes: 0,
         };
         let pending = partition.append(batch, rules).map_err(refused)?;
         Ok(pending.acknowledged(-1).await.map_err(refused)?.base_offset)

@@ -127,6 +127,7 @@ async fn append(
         min_insync_replicas,
         zstd_allowed: ctx.api_version >= 7,
         full_validation: services.config.full_record_validation,
+        frame_bytes: ctx.frame_bytes,
     };
     let pending = partition.append(records, rules)?;
     services.metrics.produced_batches.add(1);

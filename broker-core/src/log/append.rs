@@ -110,6 +110,16 @@ struct Chunk {
 struct Staged {
     header: BatchHeader,
     records: Bytes,
+    frame_bytes: usize,
+}
+
+impl Staged {
+    /// Copied for the tail cache: little, or so small a part of what it came in that keeping it by reference would hold more than twice
+    /// the memory that the cache accounts for.
+    fn is_copied(&self) -> bool {
+        let size = self.header.size();
+        size < COPY_BELOW || size < self.frame_bytes / 2
+    }
 }
 
 /// A panic while appending is a defect; it must not leave callers waiting, nor let more be written after a half-known state.
@@ -229,7 +239,11 @@ impl Inner {
             chunk.undo.extend(writer.producers.update(&header));
             chunk.headers.extend_from_slice(&header.to_bytes());
             chunk.size += header.size() as u64;
-            chunk.batches.push(Staged { header, records: records.split_off(HEADER_LEN) });
+            chunk.batches.push(Staged {
+                header,
+                records: records.split_off(HEADER_LEN),
+                frame_bytes: request.batches.frame_bytes,
+            });
         }
         Ok(AppendInfo {
             base_offset,
@@ -439,9 +453,9 @@ fn write_batches(segment: &Segment, position: u64, chunk: &Chunk) -> std::io::Re
     segment.file()?.write_all_vectored_at(&mut slices, position)
 }
 
-/// The batches as the tail cache keeps them: large ones by reference, small ones copied together.
+/// The batches as the tail cache keeps them: those that are most of what they came in by reference, others copied together.
 fn cached(batches: &[Staged], headers: &Bytes) -> Vec<CachedBatch> {
-    let small = |staged: &&Staged| staged.header.size() < COPY_BELOW;
+    let small = |staged: &&Staged| staged.is_copied();
     let mut copied = Vec::with_capacity(batches.iter().filter(small).map(|staged| staged.header.size()).sum());
     for (i, staged) in batches.iter().enumerate().filter(|(_, staged)| small(staged)) {
         copied.extend_from_slice(headers.get(i * HEADER_LEN..(i + 1) * HEADER_LEN).unwrap_or_default());

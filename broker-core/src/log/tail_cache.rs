@@ -1,6 +1,7 @@
 //! The newest batches of all partitions in memory, within one byte budget for the process: what consumers that keep up read.
 //!
-//! Batches are held by reference to the buffers they were received in; small ones are copied, so that a few bytes never pin a large buffer.
+//! Batches are held by reference to the buffers they were received in; those that are small, or a small part of
+//! their buffer, are copied, so that a few bytes never pin a large buffer.
 //! The oldest batch of the process goes first.
 
 use std::collections::VecDeque;

@@ -13,9 +13,18 @@ pub struct ValidatedBatches {
     pub(super) bytes: Bytes,
     pub(super) headers: Vec<BatchHeader>,
     pub(super) log_append_time_ms: Option<i64>,
+    /// Bytes of the buffer that `bytes` keeps in memory.
+    pub(super) frame_bytes: usize,
 }
 
 impl ValidatedBatches {
+    /// Says how large the buffer is that the batches are slices of, so that the tail cache does not keep a large one for a small batch.
+    #[must_use]
+    pub fn received_in(mut self, frame_bytes: usize) -> Self {
+        self.frame_bytes = self.frame_bytes.max(frame_bytes);
+        self
+    }
+
     /// Headers in order, as they will be written but for offset and leader epoch.
     pub fn headers(&self) -> &[BatchHeader] {
         &self.headers
@@ -146,7 +155,7 @@ pub fn validate_batches(bytes: Bytes, rules: &ValidationRules<'_>) -> Result<Val
     if bytes.len() as u64 > rules.config.segment_bytes && rules.origin != AppendOrigin::Replica {
         return Err(ValidationError::RecordListTooLarge { size: bytes.len(), limit: rules.config.segment_bytes });
     }
-    Ok(ValidatedBatches { bytes, headers, log_append_time_ms })
+    Ok(ValidatedBatches { frame_bytes: bytes.len(), bytes, headers, log_append_time_ms })
 }
 
 fn short_is_corrupt(error: RecordError) -> ValidationError {

@@ -155,7 +155,7 @@ impl Partition {
             full: rules.full_validation,
             ..ValidationRules::new(&config, rules.now_ms, rules.origin)
         };
-        let validated = validate_batches(batches, &validation)?;
+        let validated = validate_batches(batches, &validation)?.received_in(rules.frame_bytes);
         let request = match rules.origin {
             AppendOrigin::Coordinator => AppendRequest::coordinator(validated, self.leader_epoch()),
             _ => AppendRequest::leader(validated, self.leader_epoch()),
@@ -262,6 +262,8 @@ pub struct AppendRules {
     pub zstd_allowed: bool,
     /// `record.validation=full`.
     pub full_validation: bool,
+    /// Bytes of the buffer they are slices of, if that holds more than them.
+    pub frame_bytes: usize,
 }
 
 /// Moves the high watermark. Holds the partition weakly: the log must not keep it alive.

@@ -60,6 +60,7 @@ async fn append(partition: &Arc<Partition>) -> Result<i64, ReplicaError> {
         min_insync_replicas: 1,
         zstd_allowed: true,
         full_validation: false,
+        frame_bytes: 0,
     };
     let pending = partition.append(Bytes::from(builder.finish()), rules)?;
     Ok(pending.acknowledged(-1).await?.base_offset)

@@ -49,6 +49,7 @@ pub(super) enum Ended {
 /// A request that waits for those before it.
 struct Held {
     frame: RequestFrame,
+    frame_bytes: usize,
     request: RequestKind,
     permit: MemoryPermit,
 }
@@ -82,6 +83,7 @@ impl Connection {
             client_id: None,
             client_address: Some(peer),
             api_version: 0,
+            frame_bytes: 0,
             deadline: None,
             cancellation,
         };
@@ -148,6 +150,7 @@ impl Connection {
         self.last_activity = self.services.env.clock.now();
         self.services.metrics.bytes_received.add(frame.bytes.len() as u64 + 4);
         let Frame { bytes, permit } = frame;
+        let frame_bytes = bytes.len();
         let frame = match RequestFrame::decode(bytes) {
             Ok(frame) => frame,
             Err(FrameError::UnsupportedApiVersions { correlation_id, .. }) => {
@@ -157,7 +160,7 @@ impl Connection {
             Err(error) => return Err(self.malformed(&error)),
         };
         let request = frame.request().map_err(|error| self.malformed(&error))?;
-        let held = Held { frame, request, permit };
+        let held = Held { frame, frame_bytes, request, permit };
         if self.pending.admits(may_overlap(&held.request)) {
             self.begin(held).await;
         } else {
@@ -178,11 +181,12 @@ impl Connection {
     }
 
     async fn begin(&mut self, held: Held) {
-        let Held { frame, request, permit } = held;
+        let Held { frame, frame_bytes, request, permit } = held;
         if self.ctx.client_id.as_deref() != frame.client_id.as_deref() {
             self.ctx.client_id = frame.client_id.as_deref().map(Arc::from);
         }
         self.ctx.api_version = frame.api_version;
+        self.ctx.frame_bytes = frame_bytes;
         let overlaps = may_overlap(&request);
         let begun = begin(&self.services, &self.ctx, request).await;
         let (api_version, correlation_id) = (frame.api_version, frame.correlation_id);

@@ -84,6 +84,27 @@ async fn large_batches_are_cached_by_reference_and_read_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_is_a_small_part_of_its_frame_does_not_keep_the_frame() {
+    let (_sim, _manager, log) = sim(3, LogConfig::default()).await;
+    let batch = batch_of(&[vec![7u8; 5000]], 5);
+    let rules_now = log.inner.env.clock.wall_ms();
+    for (padding, kept) in [(0, true), (4000, true), (100_000, false)] {
+        let mut frame = batch.to_vec();
+        frame.resize(batch.len() + padding, 0);
+        let frame = bytes::Bytes::from(frame);
+        let within = frame.as_ptr_range();
+        let config = log.config();
+        let rules = ValidationRules::new(&config, rules_now, AppendOrigin::Client);
+        let batches = validate_batches(frame.slice(..batch.len()), &rules).unwrap().received_in(frame.len());
+        let info = log.append(AppendRequest::leader(batches, 0)).await.unwrap();
+        let cached = log.inner.tail.read(info.base_offset, info.last_offset + 1, 1 << 20, true).unwrap();
+        let (first, _) = cached.iter().map(|batch| (&batch.records, &batch.header)).next().unwrap();
+        assert_eq!(!first.is_empty() && within.contains(&first.as_ptr()), kept, "{padding}");
+        assert_eq!(cached.first().unwrap().size(), batch.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn reads_end_at_the_limit_and_outside_the_log_they_fail() {
     let (_sim, _manager, log) = sim(4, small_segments()).await;
     fill(&log, 0, 60).await;
