@@ -87,7 +87,8 @@ pub trait SinkTask: Send {
 
     /// Makes durable what was put and says what to commit: for each partition in `consumed` (the
     /// next offset after the last `put`) at most that offset, with metadata. Leaving a partition out
-    /// commits nothing for it. All entries are committed by one request.
+    /// commits nothing for it; an owned partition that is not in `consumed` may be given with the
+    /// offset it has committed already, to store other metadata beside it. All entries are committed by one request.
     fn pre_commit(&mut self, consumed: &[(TopicPartition, i64)]) -> Result<Vec<(TopicPartition, i64, String)>>;
 
     /// Tells that the last `pre_commit`'s answer is committed.

@@ -18,6 +18,8 @@ pub struct SinkRun {
     pub task: Box<dyn SinkTask>,
     /// Next offset after the last put, of each partition.
     pub consumed: BTreeMap<TopicPartition, i64>,
+    /// What the partitions had committed when they were given.
+    given: BTreeMap<TopicPartition, i64>,
 }
 
 impl SinkRun {
@@ -35,13 +37,19 @@ impl SinkRun {
         let mut task = connector.task();
         let context = Arc::new(SinkContext::default());
         task.start(Arc::clone(&context) as _, configs.swap_remove(0))?;
-        let mut run = Self { context, task, consumed: BTreeMap::new() };
+        let mut run = Self { context, task, consumed: BTreeMap::new(), given: BTreeMap::new() };
         run.open(partitions, partitions, group)?;
         Ok(run)
     }
 
     /// Gives the task more partitions.
     pub fn open(&mut self, added: &[TopicPartition], owned: &[TopicPartition], group: &GroupOffsets) -> Result<()> {
+        for partition in added {
+            self.given.remove(partition);
+            if let Some((offset, _)) = group.get(partition) {
+                self.given.insert(partition.clone(), *offset);
+            }
+        }
         let committed: Vec<_> = added
             .iter()
             .map(|partition| {
@@ -67,8 +75,8 @@ impl SinkRun {
         let consumed: Vec<_> = self.consumed.iter().map(|(partition, offset)| (partition.clone(), *offset)).collect();
         let answer = self.task.pre_commit(&consumed)?;
         for (partition, offset, metadata) in &answer {
-            let put = self.consumed.get(partition).copied().unwrap_or(-1);
-            assert!(*offset <= put, "{partition:?}: {offset} is past what was put ({put})");
+            let put = self.consumed.get(partition).or(self.given.get(partition)).copied().unwrap_or(-1);
+            assert!(*offset <= put, "{partition:?}: {offset} is past what was put or committed before ({put})");
             assert!(metadata.len() <= 4096, "metadata has at most 4096 bytes");
         }
         Ok(answer)

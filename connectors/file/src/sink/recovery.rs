@@ -1,10 +1,13 @@
 //! What is stored with a commit, and what a start makes of it: the pure part of exactly-once.
 //!
-//! One commit covers all partitions the task owns then, and each gets the same mark. A partition that
-//! was not owned at the last commit keeps an older one. The file only grows between commits, so of
-//! marks of one file the longest is the newest, and what is behind it was never committed.
+//! One commit covers all partitions the task owns then, idle ones with the offset they have already,
+//! and each gets the same mark. A partition that was not owned at the last commit keeps an older one.
+//! The file only grows between commits, so of marks of one file the longest is the newest, and what is
+//! behind it was never committed. That holds only while each committed offset has its mark: beside
+//! others with marks, one without could have been committed later than all of them.
 
 use crate::{hash::hash, tail::FileId};
+use levada_connector_api::Committed;
 use std::fmt;
 
 /// Bytes before the end that the checksum covers, at most.
@@ -37,7 +40,9 @@ impl fmt::Display for Mark {
 /// What commit metadata says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// Nothing of ours.
+    /// Nothing is committed.
+    Never,
+    /// An offset with nothing of ours beside it.
     Nothing,
     /// A mark.
     Mark(Mark),
@@ -46,6 +51,11 @@ pub enum Stored {
 }
 
 impl Stored {
+    /// What a partition committed last.
+    pub fn of(committed: &Committed) -> Self {
+        if committed.offset.is_none() { Self::Never } else { Self::read(&committed.metadata) }
+    }
+
     /// Reads commit metadata. Text that another program stored counts as nothing.
     pub fn read(metadata: &str) -> Self {
         let Some(rest) = metadata.strip_prefix(NAME) else { return Self::Nothing };
@@ -118,6 +128,9 @@ pub enum Mismatch {
     /// The partitions disagree.
     #[error("the committed offsets of its partitions speak of different files")]
     Conflict,
+    /// Some partitions have a mark of the file, another has an offset without one.
+    #[error("some of its partitions have a committed offset that says nothing of this file, beside others that do")]
+    Unmarked,
     /// The mark can't be read.
     #[error("the committed offsets hold a state that this version can't read: {0}")]
     Unknown(String),
@@ -139,6 +152,10 @@ pub fn decide<E>(
     });
     let marks: Vec<Mark> = marks.collect();
     let Some(newest) = marks.iter().max_by_key(|mark| mark.len).copied() else { return Ok(Ok(Start::Append)) };
+    let marked = |stored: &Stored| matches!(stored, Stored::Mark(mark) if mark.path == path);
+    if stored.iter().any(|stored| *stored != Stored::Never && !marked(stored)) {
+        return Ok(Err(Mismatch::Unmarked));
+    }
     if marks.iter().any(|mark| mark.id != newest.id && mark.len > 0) {
         return Ok(Err(Mismatch::Conflict));
     }
@@ -202,7 +219,7 @@ mod tests {
     fn only_what_was_never_committed_is_cut() {
         assert_eq!(begin(&[Stored::Mark(mark(50))], Some((ID, 80)), 7), Ok(Start::Cut(50)));
         assert_eq!(begin(&[Stored::Mark(mark(50))], Some((ID, 50)), 7), Ok(Start::Cut(50)));
-        let older = [Stored::Mark(mark(50)), Stored::Nothing, Stored::Mark(mark(70))];
+        let older = [Stored::Mark(mark(50)), Stored::Never, Stored::Mark(mark(70))];
         assert_eq!(begin(&older, Some((ID, 80)), 7), Ok(Start::Cut(70)), "the newest commit counts");
     }
 
@@ -215,6 +232,10 @@ mod tests {
         assert_eq!(begin(&stored, Some((ID, 80)), 8), Err(Mismatch::Changed(50)));
         let two = [Stored::Mark(mark(50)), Stored::Mark(Mark { id: OTHER, ..mark(40) })];
         assert_eq!(begin(&two, Some((ID, 80)), 7), Err(Mismatch::Conflict));
+        for unmarked in [Stored::Nothing, Stored::Mark(Mark { path: 8, ..mark(90) })] {
+            let two = [Stored::Mark(mark(50)), unmarked];
+            assert_eq!(begin(&two, Some((ID, 80)), 7), Err(Mismatch::Unmarked));
+        }
         assert_eq!(begin(&[Stored::Mark(mark(0))], None, 7), Ok(Start::Append), "an empty file lost nothing");
     }
 

@@ -9,7 +9,12 @@ use super::{
 use levada_connector_api::{
     Committed, Config, ConnectorError, Result, SinkRecord, SinkTask, SinkTaskContext, TopicPartition,
 };
-use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
 
 type ReadConfig = fn(&Config) -> Result<TaskSettings>;
 
@@ -23,6 +28,8 @@ struct Running {
     context: Arc<dyn SinkTaskContext>,
     settings: TaskSettings,
     owned: BTreeSet<TopicPartition>,
+    /// What the owned partitions had committed when they came.
+    came_at: BTreeMap<TopicPartition, i64>,
     target: Option<Target>,
     /// Text of whole records that are not yet written.
     buffer: Vec<u8>,
@@ -50,6 +57,7 @@ impl SinkTask for FileSinkTask {
             context,
             settings,
             owned: BTreeSet::new(),
+            came_at: BTreeMap::new(),
             target: None,
             buffer: Vec::new(),
             uncommitted: 0,
@@ -63,6 +71,9 @@ impl SinkTask for FileSinkTask {
     fn open(&mut self, added: &[Committed], owned: &[TopicPartition]) -> Result<()> {
         let running = self.running()?;
         running.owned = owned.iter().cloned().collect();
+        running.came_at.retain(|partition, _| !added.iter().any(|added| added.partition == *partition));
+        let known = added.iter().filter_map(|added| Some((added.partition.clone(), added.offset?)));
+        running.came_at.extend(known);
         // With the file open already, this task's own state is newer than anything committed.
         if running.target.is_none() && !running.owned.is_empty() {
             running.target = Some(running.begin(added)?);
@@ -95,7 +106,9 @@ impl SinkTask for FileSinkTask {
         running.check()?;
         running.write_if(1)?;
         let metadata = running.sync()?;
-        Ok(consumed.iter().map(|(partition, offset)| (partition.clone(), *offset, metadata.clone())).collect())
+        let mut offsets = running.idle(consumed, &metadata);
+        offsets.extend(consumed.iter().cloned());
+        Ok(offsets.into_iter().map(|(partition, offset)| (partition, offset, metadata.clone())).collect())
     }
 
     fn committed(&mut self) -> Result<()> {
@@ -108,6 +121,7 @@ impl SinkTask for FileSinkTask {
         let running = self.running()?;
         for partition in partitions {
             running.owned.remove(partition);
+            running.came_at.remove(partition);
         }
         if running.owned.is_empty() {
             // The next `open` starts from what is committed then.
@@ -154,7 +168,7 @@ impl Running {
         if !self.settings.exactly_once {
             return Destination::open(key, &path, false, None).map(Target::File);
         }
-        let stored: Vec<Stored> = added.iter().map(|committed| Stored::read(&committed.metadata)).collect();
+        let stored: Vec<Stored> = added.iter().map(Stored::of).collect();
         let present = look(key, &path)?;
         let shown = path.display();
         let decided = decide(&stored, path_hash(&path.to_string_lossy()), present, |len| tail_of(&path, len));
@@ -207,6 +221,20 @@ impl Running {
         }
         self.buffer.clear();
         Ok(())
+    }
+
+    /// Owned partitions of which nothing was consumed, with what they have committed. They get the new mark too: an
+    /// old one would speak of a file that is no longer there, or be taken for the newest.
+    fn idle(&self, consumed: &[(TopicPartition, i64)], mark: &str) -> Vec<(TopicPartition, i64)> {
+        if !self.settings.exactly_once || mark.is_empty() {
+            return Vec::new();
+        }
+        let idle = |partition: &TopicPartition| consumed.iter().all(|(consumed, _)| consumed != partition);
+        self.came_at
+            .iter()
+            .filter(|(partition, _)| self.owned.contains(*partition) && idle(partition))
+            .map(|(partition, offset)| (partition.clone(), *offset))
+            .collect()
     }
 
     fn sync(&mut self) -> Result<String> {

@@ -146,6 +146,41 @@ fn another_or_changed_file_is_never_cut() {
 }
 
 #[test]
+fn an_idle_partition_gets_the_mark_of_the_new_file_too() {
+    let world = World::new();
+    let mut group = GroupOffsets::new();
+    let mut run = exact(&world, &group, &[]).unwrap();
+    run.put(&records(0, 0..3)).unwrap();
+    run.put(&records(1, 0..3)).unwrap();
+    run.commit(&mut group).unwrap();
+    run.stop();
+    world.rename("out", "away");
+    let mut run = exact(&world, &group, &[("on.mismatch", "append")]).unwrap();
+    run.put(&records(0, 3..4)).unwrap();
+    run.commit(&mut group).unwrap();
+    let [busy, idle] = partitions().map(|partition| group[&partition].clone());
+    assert_eq!((idle.0, idle.1), (3, busy.1), "its offset, with the mark of the other");
+    run.stop();
+    exact(&world, &group, &[]).unwrap();
+    assert_eq!(read(&world), text(0, 3..4));
+}
+
+#[test]
+fn beside_marks_an_offset_without_one_is_never_cut_past() {
+    let world = World::new();
+    let mut group = GroupOffsets::new();
+    let mut run = exact(&world, &group, &[]).unwrap();
+    run.put(&records(0, 0..3)).unwrap();
+    run.commit(&mut group).unwrap();
+    run.stop();
+    world.append("out", "more\n");
+    group.insert(partitions()[1].clone(), (7, String::new()));
+    let error = exact(&world, &group, &[]).err().unwrap();
+    assert!(error.kind == ErrorKind::Data && error.message.contains("says nothing of this file"), "{error}");
+    assert_eq!(read(&world), text(0, 0..3) + "more\n");
+}
+
+#[test]
 fn without_metadata_nothing_is_cut() {
     let world = World::new();
     world.write("out", "precious, without line end");

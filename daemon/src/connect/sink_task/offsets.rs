@@ -133,6 +133,13 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_partition_may_be_committed_where_it_is() {
+        let entry = |number, offset| (partition(number), offset, "metadata".to_owned());
+        let (allowed, refused) = offsets().allowed(vec![entry(0, 5), entry(0, 6), entry(1, 0)]);
+        assert_eq!((allowed, refused), (vec![entry(0, 5)], vec![entry(0, 6), entry(1, 0)]));
+    }
+
+    #[test]
     fn a_commit_below_the_put_leaves_it_dirty() {
         let mut offsets = offsets();
         assert!(!offsets.is_dirty());
