@@ -66,6 +66,17 @@ class Connect:
         levada.wait_for(lambda: self.states(name) == (connector, list(tasks)), timeout,
                         f"{name} is {connector} with tasks {tasks}")
 
+    def wait_for_stall(self, name, *texts, timeout=SETTLE):
+        """Until Levada's derived health names a cause that holds all texts, while Connect's own state stays RUNNING."""
+        def stalled():
+            answer = self.get(f"/v1/connectors/{quoted(name)}/health")
+            if answer.status != 200:
+                return False
+            causes = "\n".join(answer.body["causes"]).lower()
+            return answer.body["health"] == "STALLED" and all(text.lower() in causes for text in texts)
+
+        levada.wait_for(stalled, timeout, lambda: f"{name} is STALLED for {texts}: {self.get(f'/v1/connectors/{quoted(name)}/health')}")
+
     def wait_for_failure(self, name, timeout=SETTLE):
         """The trace of the first failed task."""
         def trace():

@@ -93,6 +93,9 @@ fn stall(number: usize, health: &TaskHealth) -> Option<String> {
     if let Some((call, age)) = health.call.filter(|(_, age)| *age > SLOW_CALL) {
         return Some(format!("task {number}: {call} has been running for {} s", age.as_secs()));
     }
+    if let Some(error) = &health.retrying {
+        return Some(format!("task {number}: tried again and again: {error}"));
+    }
     let since = health.since_progress;
     if since <= NO_PROGRESS {
         return None;
@@ -149,6 +152,10 @@ mod tests {
         assert_eq!(health.causes, ["task 0: 5 records behind and no progress for 60 s"]);
         let idle = TaskHealth { since_progress: Duration::from_secs(999), lag: Some(0), ..TaskHealth::default() };
         assert_eq!(derive(&status(Running, &[Running]), &[(0, idle)]).state, HealthState::Healthy);
+        let retried = TaskHealth { retrying: Some("disk full".to_owned()), ..TaskHealth::default() };
+        let derived = derive(&status(State::Running, &[State::Running]), &[(0, retried)]);
+        assert_eq!(derived.state, HealthState::Stalled);
+        assert!(derived.causes[0].contains("disk full"), "{:?}", derived.causes);
         let slow = TaskHealth { call: Some(("put", Duration::from_secs(11))), ..TaskHealth::default() };
         assert_eq!(derive(&status(Running, &[Running]), &[(0, slow)]).state, HealthState::Stalled);
         assert_eq!(derive(&status(Running, &[Failed]), &[]).causes, ["task 0: boom"]);

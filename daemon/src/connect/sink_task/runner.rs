@@ -277,6 +277,9 @@ impl Runner<'_> {
                 metrics.add(&metrics.sink_record_send, self.records.len() as u64);
                 metrics.add(&metrics.sink_record_active_count, self.records.len() as u64);
                 self.shared.progressed();
+                if attempts > 0 {
+                    self.shared.set_retrying(None);
+                }
                 self.records.clear();
                 ends.iter().for_each(|(partition, next)| self.offsets.put(partition, *next));
                 Ok(())
@@ -296,6 +299,7 @@ impl Runner<'_> {
         metrics.add(&metrics.retries, 1);
         let growing = self.spec.options.errors.endless_delay(attempts);
         let delay = self.context.take_retry_backoff().map_or(growing, |asked| asked.max(MIN_RETRY_DELAY));
+        self.shared.set_retrying(Some(error.to_string()));
         tracing::warn!(
             connector = %self.shared.id.connector, task = self.shared.id.task, %error,
             delay_ms = delay.as_millis() as u64, "put failed and is tried again"

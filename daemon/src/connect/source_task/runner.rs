@@ -155,6 +155,9 @@ impl Runner<'_> {
         let metrics = &self.shared.metrics;
         match polled {
             Ok(batch) => {
+                if self.poll_failures > 0 {
+                    self.shared.set_retrying(None);
+                }
                 self.poll_failures = 0;
                 if !batch.records.is_empty() {
                     metrics.add(&metrics.source_poll_time_micros, started.elapsed().as_micros() as u64);
@@ -180,6 +183,7 @@ impl Runner<'_> {
         metrics.add(&metrics.retries, 1);
         self.poll_failures = self.poll_failures.saturating_add(1);
         let delay = self.spec.options.errors.endless_delay(self.poll_failures);
+        self.shared.set_retrying(Some(error.to_string()));
         tracing::warn!(
             connector = %self.shared.id.connector, task = self.shared.id.task, %error,
             delay_ms = delay.as_millis() as u64, "poll failed and is tried again"

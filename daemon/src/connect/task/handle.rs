@@ -57,6 +57,8 @@ pub struct TaskHealth {
     pub lag: Option<u64>,
     /// Whether the task's thread was left behind.
     pub abandoned: bool,
+    /// The error after which the last call is being tried again.
+    pub retrying: Option<String>,
 }
 
 /// A running task. Clones share it; dropping all of them does not stop it.

@@ -45,6 +45,7 @@ pub(in crate::connect) struct Shared {
     has_lag: bool,
     started: Instant,
     progress_micros: AtomicU64,
+    retrying: Mutex<Option<String>>,
     signals: Mutex<Signals>,
     signalled: Condvar,
     signal: Notify,
@@ -68,6 +69,7 @@ impl Shared {
             has_lag,
             started: Instant::now(),
             progress_micros: AtomicU64::new(0),
+            retrying: Mutex::new(None),
             signals: Mutex::new(Signals { stop: false, target }),
             signalled: Condvar::new(),
             signal: Notify::new(),
@@ -175,6 +177,11 @@ impl Shared {
         self.progress_micros.store(self.started.elapsed().as_micros() as u64, Ordering::Relaxed);
     }
 
+    /// Notes why a call is being tried again, or that it went well at last (invariant 11).
+    pub(in crate::connect) fn set_retrying(&self, error: Option<String>) {
+        *self.retrying.lock() = error;
+    }
+
     /// Reports a state of the live incarnation.
     pub(in crate::connect) fn report(&self, status: TaskStatus) {
         let end = self.end.lock();
@@ -261,6 +268,7 @@ impl Shared {
             in_flight_bytes: self.in_flight_bytes.load(Ordering::Relaxed),
             lag: self.has_lag.then(|| self.metrics.sink_record_lag.load(Ordering::Relaxed)),
             abandoned: *self.end.lock() == Some(End::Abandoned),
+            retrying: self.retrying.lock().clone(),
         }
     }
 
