@@ -4,7 +4,7 @@ use super::{SinkTaskSpec, commit::commit, context::Context, offsets::Offsets, re
 use crate::connect::{
     bus::{BusConsumer, ConsumerEvent, PartitionRecords},
     task::{
-        CommitTimer, MIN_RETRY_DELAY, Shared, StartError, TargetState, TaskFailure, TaskHandle, TaskRuntime,
+        BUS_RETRY, CommitTimer, MIN_RETRY_DELAY, Shared, StartError, TargetState, TaskFailure, TaskHandle, TaskRuntime,
         TaskStatus, ThreadKind, start_thread,
     },
 };
@@ -17,8 +17,6 @@ use std::{
 
 /// How long a poll waits for records while nothing else is to be done.
 const IDLE_POLL: Duration = Duration::from_secs(1);
-/// Wait between tries when the log can't be reached.
-const BUS_RETRY: Duration = Duration::from_millis(500);
 
 /// Starts the thread.
 pub(super) fn spawn(
@@ -32,15 +30,11 @@ pub(super) fn spawn(
 }
 
 fn run(shared: &Arc<Shared>, mut spec: SinkTaskSpec, mut task: Box<dyn SinkTask>) -> Result<(), TaskFailure> {
-    if shared.target() == TargetState::Paused && !shared.stopping() {
-        // As Connect: a paused task is not even started.
-        shared.report(TaskStatus::Paused);
-        shared.wait_unpaused();
-    }
-    if shared.stopping() {
+    if !shared.wait_to_begin() {
         return Ok(());
     }
-    let Some(consumer) = connect(shared, &spec)? else { return Ok(()) };
+    let open = || shared.runtime.bus.consumer(spec.options.consumer.clone(), shared.owner.clone());
+    let Some(consumer) = shared.open_bus("consumer", open)? else { return Ok(()) };
     shared.set_bus_waker(consumer.waker());
     let context = Arc::new(Context::new(shared.clone()));
     let started = {
@@ -75,24 +69,6 @@ fn run(shared: &Arc<Shared>, mut spec: SinkTaskSpec, mut task: Box<dyn SinkTask>
     let _call = shared.calling("stop");
     runner.task.stop();
     result
-}
-
-/// The consumer, waiting for the log if need be; `None` when asked to stop.
-fn connect(shared: &Shared, spec: &SinkTaskSpec) -> Result<Option<Box<dyn BusConsumer>>, TaskFailure> {
-    loop {
-        let options = spec.options.consumer.clone();
-        match shared.wait_or_stop(shared.runtime.bus.consumer(options, shared.owner.clone())) {
-            None => return Ok(None),
-            Some(Ok(consumer)) => return Ok(Some(consumer)),
-            Some(Err(error)) if error.is_retriable() => {
-                tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "no consumer yet");
-                if shared.wait_stop(BUS_RETRY) {
-                    return Ok(None);
-                }
-            }
-            Some(Err(error)) => return Err(TaskFailure::bus("could not start the consumer", &error)),
-        }
-    }
 }
 
 /// A batch that the task could not take yet.

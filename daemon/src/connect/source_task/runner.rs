@@ -20,8 +20,6 @@ use std::{sync::Arc, time::Duration};
 
 /// How long a poll may wait for records while nothing else is to be done.
 const IDLE_POLL: Duration = Duration::from_secs(1);
-/// Wait between tries when the log can't be reached at the start.
-const CONNECT_RETRY: Duration = Duration::from_millis(500);
 
 /// Starts the thread.
 pub(super) fn spawn(
@@ -35,15 +33,11 @@ pub(super) fn spawn(
 }
 
 fn run(shared: &Arc<Shared>, mut spec: SourceTaskSpec, mut task: Box<dyn SourceTask>) -> Result<(), TaskFailure> {
-    if shared.target() == TargetState::Paused && !shared.stopping() {
-        // As Connect: a paused task is not even started.
-        shared.report(TaskStatus::Paused);
-        shared.wait_unpaused();
-    }
-    if shared.stopping() {
+    if !shared.wait_to_begin() {
         return Ok(());
     }
-    let Some(producer) = connect(shared, &spec)? else { return Ok(()) };
+    let open = || shared.runtime.bus.producer(spec.options.producer.clone(), shared.owner.clone());
+    let Some(producer) = shared.open_bus("producer", open)? else { return Ok(()) };
     let context = Arc::new(Context { shared: shared.clone(), offsets: spec.offsets.clone() });
     let started = {
         let _call = shared.calling("start");
@@ -73,24 +67,6 @@ fn run(shared: &Arc<Shared>, mut spec: SourceTaskSpec, mut task: Box<dyn SourceT
     let _call = shared.calling("stop");
     runner.task.stop();
     result.and(finished)
-}
-
-/// The producer, waiting for the log if need be; `None` when asked to stop.
-fn connect(shared: &Shared, spec: &SourceTaskSpec) -> Result<Option<Box<dyn BusProducer>>, TaskFailure> {
-    loop {
-        let options = spec.options.producer.clone();
-        match shared.wait_or_stop(shared.runtime.bus.producer(options, shared.owner.clone())) {
-            None => return Ok(None),
-            Some(Ok(producer)) => return Ok(Some(producer)),
-            Some(Err(error)) if error.is_retriable() => {
-                tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "no producer yet");
-                if shared.wait_stop(CONNECT_RETRY) {
-                    return Ok(None);
-                }
-            }
-            Some(Err(error)) => return Err(TaskFailure::bus("could not start the producer", &error)),
-        }
-    }
 }
 
 struct Runner<'a> {

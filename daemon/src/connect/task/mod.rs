@@ -8,6 +8,7 @@
 //! [`OwnerToken`]: crate::connect::bus::OwnerToken
 
 mod abandoned;
+mod begin;
 mod call;
 mod commit_timer;
 mod errors;
@@ -20,6 +21,7 @@ mod supervisor;
 mod wait;
 
 pub use abandoned::AbandonedThreads;
+pub(in crate::connect) use begin::BUS_RETRY;
 pub(in crate::connect) use commit_timer::CommitTimer;
 pub use errors::{ErrorPolicy, Stage, Tolerance};
 pub(in crate::connect) use errors::{FailedRecord, MIN_RETRY_DELAY};
