@@ -423,7 +423,7 @@ impl LogManager {
     pub async fn checkpoint(self: &Arc<Self>) {
         let manager = Arc::clone(self);
         let write = move || {
-            manager.write_checkpoints(&[RECOVERY_POINT_FILE, LOG_START_FILE, HIGH_WATERMARK_FILE, CLEANER_FILE])
+            manager.write_checkpoints(&[RECOVERY_POINT_FILE, LOG_START_FILE, HIGH_WATERMARK_FILE, CLEANER_FILE]);
         };
         let _ = levada_env::disk::run(&*self.env.disk, IoClass::Maintenance, write).await;
     }

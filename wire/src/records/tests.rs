@@ -13,7 +13,7 @@ const LIMIT: usize = 16 << 20;
 
 fn model_record() -> impl Strategy<Value = ModelRecord> {
     let bytes = || vec(any::<u8>(), 0..200);
-    let header = (vec(b'a'..b'z', 0..10), option::of(vec(any::<u8>(), 0..20)));
+    let header = (vec(b'a'..=b'z', 0..10), option::of(vec(any::<u8>(), 0..20)));
     (0i64..4_000_000_000_000, option::of(bytes()), option::of(bytes()), vec(header, 0..4))
 }
 

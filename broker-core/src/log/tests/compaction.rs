@@ -20,7 +20,7 @@ type Model = BTreeMap<u64, Option<String>>;
 
 fn batch(rng: &SeededRng, model: &mut Model, counter: &mut u64, now_ms: i64) -> Bytes {
     let mut builder = RecordBatchBuilder::new(Vec::new());
-    for _ in 0..1 + rng.below(5) {
+    for _ in 0..=rng.below(5) {
         *counter += 1;
         let key = rng.below(20);
         let value = (rng.below(5) > 0).then(|| counter.to_string());

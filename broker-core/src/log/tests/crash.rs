@@ -32,6 +32,16 @@ struct Known {
     batches: Batches,
 }
 
+impl Known {
+    fn acknowledged(&mut self, id: i64, number: i32, sequence: i32, records: usize, base_offset: i64) {
+        for i in 0..records {
+            let value = format!("{id}/{}", sequence + i as i32).into_bytes();
+            self.acked.insert((number, base_offset + i as i64), value);
+        }
+        self.batches.entry((number, id)).or_default().push((sequence, records, base_offset));
+    }
+}
+
 fn config() -> LogConfig {
     LogConfig { segment_bytes: 1500, index_interval_bytes: 200, retention_ms: -1, ..LogConfig::default() }
 }
@@ -64,13 +74,7 @@ async fn client(id: i64, epoch: i16, rng: Rc<SeededRng>, logs: Vec<PartitionLog>
         if log.wait_durable(info.last_offset + 1).await.is_err() {
             return;
         }
-        let mut known = known.borrow_mut();
-        for i in 0..records {
-            let value = format!("{id}/{}", sequence + i as i32).into_bytes();
-            known.acked.insert((number, info.base_offset + i as i64), value);
-        }
-        known.batches.entry((number, id)).or_default().push((sequence, records, info.base_offset));
-        drop(known);
+        known.borrow_mut().acknowledged(id, number, sequence, records, info.base_offset);
         if rng.below(4) == 0 {
             sleep(Duration::from_micros(rng.below(30_000))).await;
         }
@@ -120,14 +124,13 @@ async fn run(seed: u64, ignore_syncs: bool) -> Result<(u64, u64), String> {
     let known = Rc::new(RefCell::new(Known::default()));
     for round in 0..CRASHES {
         let (manager, logs) = start(&sim).await?;
-        {
-            let mut known = known.borrow_mut();
-            verify(&logs, &mut known).await?;
-            if round > 0 {
-                verify_duplicates(&logs, &known, round as i16 - 1).await?;
-            }
-            known.batches.clear();
+        let mut before = known.take();
+        verify(&logs, &mut before).await?;
+        if round > 0 {
+            verify_duplicates(&logs, &before, round as i16 - 1).await?;
         }
+        before.batches.clear();
+        known.replace(before);
         manager.start_background();
         let tasks = tokio::task::LocalSet::new();
         for id in 0..CLIENTS {
@@ -147,8 +150,9 @@ async fn run(seed: u64, ignore_syncs: bool) -> Result<(u64, u64), String> {
         sim = sim.crash();
     }
     let (_manager, logs) = start(&sim).await?;
-    verify(&logs, &mut known.borrow_mut()).await?;
-    verify_duplicates(&logs, &known.borrow(), CRASHES as i16 - 1).await?;
+    let mut known = known.take();
+    verify(&logs, &mut known).await?;
+    verify_duplicates(&logs, &known, CRASHES as i16 - 1).await?;
     Ok(sim.disk.trace_digest())
 }
 

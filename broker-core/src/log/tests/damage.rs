@@ -253,7 +253,7 @@ async fn a_newer_or_foreign_identity_is_refused_with_a_text() {
     let meta = PathBuf::from(DIR).join("meta.properties");
     sim.disk
         .edit(&meta, |content| {
-            *content = String::from_utf8(content.clone()).unwrap().replace("version=1", "version=2").into()
+            *content = String::from_utf8(content.clone()).unwrap().replace("version=1", "version=2").into();
         })
         .unwrap();
     let refused = LogManager::open(sim.env(), options()).await.unwrap_err().to_string();

@@ -1,6 +1,8 @@
 //! Decimals of any size: big-endian two's complement to decimal text and back, as Java's
 //! `BigInteger` and `BigDecimal` print them.
 
+use std::fmt::Write as _;
+
 /// Digits beyond which text is refused, since the conversion takes quadratic time (invariant 9).
 const MAX_DIGITS: usize = 10_000;
 
@@ -31,7 +33,7 @@ pub(super) fn integer_text(bytes: &[u8]) -> String {
     let mut limbs = limbs.iter().rev();
     text.push_str(&limbs.next().copied().unwrap_or(0).to_string());
     for limb in limbs {
-        text.push_str(&format!("{limb:09}"));
+        let _ = write!(text, "{limb:09}");
     }
     text
 }

@@ -46,6 +46,7 @@ pub trait Converter: Send + Sync {
 
     /// The bytes of a value: a slice of the value itself where it is bytes already, else of
     /// `scratch`, which is overwritten. `None` is a null (a tombstone).
+    #[expect(clippy::wrong_self_convention, reason = "the name is that of Connect's interface")]
     fn from_connect<'a>(
         &self,
         topic: &str,
@@ -64,6 +65,7 @@ pub trait HeaderConverter: Send + Sync {
     fn class(&self) -> &str;
 
     /// The bytes of a header's value.
+    #[expect(clippy::wrong_self_convention, reason = "the name is that of Connect's interface")]
     fn from_connect_header(&self, topic: &str, header: &Header) -> Result<Option<Bytes>, ConvertError>;
 
     /// The value behind a header's bytes.

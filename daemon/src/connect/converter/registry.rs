@@ -88,7 +88,7 @@ mod tests {
             assert_eq!(create(name, false, &Config::new()).unwrap().class(), JsonConverter::CLASS);
         }
         assert!(create("SimpleHeaderConverter", false, &Config::new()).is_err());
-        assert_eq!(create_header("Simple", &Config::new()).is_err(), true);
+        assert!(create_header("Simple", &Config::new()).is_err());
         assert_eq!(
             create_header("SimpleHeaderConverter", &Config::new()).unwrap().class(),
             SimpleHeaderConverter::CLASS

@@ -3,7 +3,7 @@
 use super::offsets::Offsets;
 use crate::connect::{
     bus::{BusConsumer, BusError},
-    task::{Shared, TaskFailure},
+    task::{Shared, TaskFailure, TaskMetrics},
 };
 use levada_connector_api::{ErrorKind, SinkTask};
 
@@ -25,7 +25,7 @@ pub(super) fn commit(
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) if error.kind == ErrorKind::Retriable => {
-            metrics.add(&metrics.offset_commit_skip, 1);
+            TaskMetrics::add(&metrics.offset_commit_skip, 1);
             tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "pre_commit is tried again");
             return Ok(());
         }
@@ -47,12 +47,12 @@ pub(super) fn commit(
         Err(error @ BusError::Revoked) => return Err(TaskFailure::bus("could not commit offsets", &error)),
         Err(error) => {
             // A lost membership is told by the next poll; everything else may be better later.
-            metrics.add(&metrics.offset_commit_failure, 1);
+            TaskMetrics::add(&metrics.offset_commit_failure, 1);
             tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "offset commit failed");
             return Ok(());
         }
     }
-    metrics.add(&metrics.offset_commit_success, 1);
+    TaskMetrics::add(&metrics.offset_commit_success, 1);
     offsets.committed(&committed);
     let _call = shared.calling("committed");
     task.committed().map_err(|error| TaskFailure::call("committed", &error))

@@ -6,6 +6,7 @@ use crate::connect::{
 };
 use levada_connector_api::Config;
 use regex::Regex;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Options of one sink task.
@@ -105,7 +106,9 @@ fn instance_id(client_id: &str) -> Option<String> {
     for byte in client_id.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => id.push(char::from(byte)),
-            other => id.push_str(&format!("_{other:02X}")),
+            other => {
+                let _ = write!(id, "_{other:02X}");
+            }
         }
     }
     (id.len() <= 249).then_some(id)

@@ -4,8 +4,8 @@ use super::{SinkTaskSpec, commit::commit, context::Context, offsets::Offsets, re
 use crate::connect::{
     bus::{BusConsumer, ConsumerEvent, PartitionRecords},
     task::{
-        BUS_RETRY, CommitTimer, MIN_RETRY_DELAY, Shared, StartError, TargetState, TaskFailure, TaskHandle, TaskRuntime,
-        TaskStatus, ThreadKind, start_thread,
+        BUS_RETRY, CommitTimer, MIN_RETRY_DELAY, Shared, StartError, TargetState, TaskFailure, TaskHandle, TaskMetrics,
+        TaskRuntime, TaskStatus, ThreadKind, start_thread,
     },
 };
 use levada_connector_api::{Committed, ConnectorError, ErrorKind, SinkRecord, SinkTask, TopicPartition};
@@ -190,7 +190,7 @@ impl Runner<'_> {
             }
         }
         let metrics = &self.shared.metrics;
-        metrics.add(&metrics.sink_record_read, read);
+        TaskMetrics::add(&metrics.sink_record_read, read);
         self.timer.touch(Instant::now());
         self.put(ends, 0)
     }
@@ -248,16 +248,18 @@ impl Runner<'_> {
         let metrics = &self.shared.metrics;
         match result {
             Ok(()) => {
-                metrics.add(&metrics.sink_put_time_micros, started.elapsed().as_micros() as u64);
-                metrics.add(&metrics.batch_count, 1);
-                metrics.add(&metrics.sink_record_send, self.records.len() as u64);
-                metrics.add(&metrics.sink_record_active_count, self.records.len() as u64);
+                TaskMetrics::add(&metrics.sink_put_time_micros, started.elapsed().as_micros() as u64);
+                TaskMetrics::add(&metrics.batch_count, 1);
+                TaskMetrics::add(&metrics.sink_record_send, self.records.len() as u64);
+                TaskMetrics::add(&metrics.sink_record_active_count, self.records.len() as u64);
                 self.shared.progressed();
                 if attempts > 0 {
                     self.shared.set_retrying(None);
                 }
                 self.records.clear();
-                ends.iter().for_each(|(partition, next)| self.offsets.put(partition, *next));
+                for (partition, next) in &ends {
+                    self.offsets.put(partition, *next);
+                }
                 Ok(())
             }
             Err(error) if error.kind == ErrorKind::Retriable => {
@@ -271,8 +273,8 @@ impl Runner<'_> {
     /// As Connect, the same batch is put again for as long as its errors are retriable.
     fn retry_later(&mut self, ends: Vec<(TopicPartition, i64)>, attempts: u32, error: &ConnectorError) {
         let metrics = &self.shared.metrics;
-        metrics.add(&metrics.record_errors, 1);
-        metrics.add(&metrics.retries, 1);
+        TaskMetrics::add(&metrics.record_errors, 1);
+        TaskMetrics::add(&metrics.retries, 1);
         let growing = self.spec.options.errors.endless_delay(attempts);
         let delay = self.context.take_retry_backoff().map_or(growing, |asked| asked.max(MIN_RETRY_DELAY));
         self.shared.set_retrying(Some(error.to_string()));
@@ -287,17 +289,17 @@ impl Runner<'_> {
         let result = commit(self.shared, &mut self.offsets, &mut *self.consumer, &mut *self.task);
         self.timer.committed(Instant::now());
         if !self.offsets.is_dirty() {
-            self.shared.metrics.set(&self.shared.metrics.sink_record_active_count, 0);
+            TaskMetrics::set(&self.shared.metrics.sink_record_active_count, 0);
         }
         result
     }
 
     fn note_partitions(&self) {
-        self.shared.metrics.set(&self.shared.metrics.partition_count, self.offsets.len() as u64);
+        TaskMetrics::set(&self.shared.metrics.partition_count, self.offsets.len() as u64);
     }
 
     fn note_lag(&self) {
-        self.shared.metrics.set(&self.shared.metrics.sink_record_lag, self.consumer.lag());
+        TaskMetrics::set(&self.shared.metrics.sink_record_lag, self.consumer.lag());
     }
 
     /// An orderly end: commit, close.

@@ -4,7 +4,7 @@ use super::SourceTaskSpec;
 use crate::connect::{
     bus::BusError,
     submitted_records::SubmittedRecords,
-    task::{Shared, TaskFailure},
+    task::{Shared, TaskFailure, TaskMetrics},
 };
 use levada_connector_api::SourceTask;
 use levada_env::time;
@@ -27,7 +27,7 @@ pub(super) fn commit(
     let metrics = &shared.metrics;
     let error = match written {
         Ok(Ok(())) => {
-            metrics.add(&metrics.offset_commit_success, 1);
+            TaskMetrics::add(&metrics.offset_commit_success, 1);
             let told = {
                 let _call = shared.calling("committed");
                 task.committed(&offsets)
@@ -41,7 +41,7 @@ pub(super) fn commit(
         Ok(Err(error)) => error,
         Err(_) => BusError::Timeout { action: "offset commit".to_owned(), after: timeout },
     };
-    metrics.add(&metrics.offset_commit_failure, 1);
+    TaskMetrics::add(&metrics.offset_commit_failure, 1);
     tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "offset commit failed and is tried again");
     submitted.give_back(offsets);
     Ok(())

@@ -10,8 +10,8 @@ use crate::connect::{
     bus::{AckReport, BusProducer, ProduceFailure},
     submitted_records::SubmittedRecords,
     task::{
-        CommitTimer, FailedRecord, Shared, Stage, StartError, TargetState, TaskFailure, TaskHandle, TaskRuntime,
-        TaskStatus, ThreadKind, start_thread,
+        CommitTimer, FailedRecord, Shared, Stage, StartError, TargetState, TaskFailure, TaskHandle, TaskMetrics,
+        TaskRuntime, TaskStatus, ThreadKind, start_thread,
     },
 };
 use levada_connector_api::{ConnectorError, ErrorKind, SourceBatch, SourceTask};
@@ -136,9 +136,9 @@ impl Runner<'_> {
                 }
                 self.poll_failures = 0;
                 if !batch.records.is_empty() {
-                    metrics.add(&metrics.source_poll_time_micros, started.elapsed().as_micros() as u64);
-                    metrics.add(&metrics.source_record_poll, batch.records.len() as u64);
-                    metrics.add(&metrics.batch_count, 1);
+                    TaskMetrics::add(&metrics.source_poll_time_micros, started.elapsed().as_micros() as u64);
+                    TaskMetrics::add(&metrics.source_record_poll, batch.records.len() as u64);
+                    TaskMetrics::add(&metrics.batch_count, 1);
                     self.shared.progressed();
                 }
                 Ok(Some(batch))
@@ -155,8 +155,8 @@ impl Runner<'_> {
     /// As Connect, a poll is tried again for as long as its errors are retriable; ours backs off.
     fn retry_poll(&mut self, error: &ConnectorError) {
         let metrics = &self.shared.metrics;
-        metrics.add(&metrics.record_errors, 1);
-        metrics.add(&metrics.retries, 1);
+        TaskMetrics::add(&metrics.record_errors, 1);
+        TaskMetrics::add(&metrics.retries, 1);
         self.poll_failures = self.poll_failures.saturating_add(1);
         let delay = self.spec.options.errors.endless_delay(self.poll_failures);
         self.shared.set_retrying(Some(error.to_string()));
@@ -194,12 +194,12 @@ impl Runner<'_> {
         let AckReport { acknowledged, failures } = self.producer.acks();
         let metrics = &self.shared.metrics;
         if acknowledged > self.acknowledged {
-            metrics.add(&metrics.source_record_write, acknowledged - self.acknowledged);
+            TaskMetrics::add(&metrics.source_record_write, acknowledged - self.acknowledged);
             self.acknowledged = acknowledged;
             self.submitted.acknowledged(acknowledged);
             self.shared.progressed();
         }
-        metrics.set(&metrics.source_record_active_count, self.appended.saturating_sub(self.acknowledged));
+        TaskMetrics::set(&metrics.source_record_active_count, self.appended.saturating_sub(self.acknowledged));
         self.shared.set_in_flight_bytes(self.producer.bytes_in_flight());
         for failure in failures {
             self.refused(failure)?;

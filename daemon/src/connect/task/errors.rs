@@ -133,11 +133,11 @@ impl ErrorPolicy {
         error: &ConnectorError,
         now_ms: i64,
     ) -> Result<(), TaskFailure> {
-        metrics.add(&metrics.record_errors, 1);
-        metrics.add(&metrics.record_failures, 1);
+        TaskMetrics::add(&metrics.record_errors, 1);
+        TaskMetrics::add(&metrics.record_failures, 1);
         metrics.last_error_timestamp.store(now_ms, Ordering::Relaxed);
         if self.log {
-            metrics.add(&metrics.errors_logged, 1);
+            TaskMetrics::add(&metrics.errors_logged, 1);
             let place = if self.log_records { failed.place } else { String::new() };
             tracing::error!(
                 connector = %task.connector, task = task.task, stage = failed.stage.name(), class = failed.class,

@@ -49,11 +49,11 @@ counters! {
 }
 
 impl TaskMetrics {
-    pub(in crate::connect) fn add(&self, counter: &AtomicU64, amount: u64) {
+    pub(in crate::connect) fn add(counter: &AtomicU64, amount: u64) {
         counter.fetch_add(amount, Ordering::Relaxed);
     }
 
-    pub(in crate::connect) fn set(&self, counter: &AtomicU64, value: u64) {
+    pub(in crate::connect) fn set(counter: &AtomicU64, value: u64) {
         counter.store(value, Ordering::Relaxed);
     }
 
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn counters_carry_connect_names() {
         let metrics = TaskMetrics::default();
-        metrics.add(&metrics.sink_record_send, 7);
+        TaskMetrics::add(&metrics.sink_record_send, 7);
         assert!(metrics.counters().contains(&("sink-record-send-total", 7)));
     }
 }

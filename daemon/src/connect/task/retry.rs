@@ -1,6 +1,6 @@
 //! Trying a failed operation on a record again, by `errors.retry.*`.
 
-use super::{ErrorPolicy, Shared};
+use super::{ErrorPolicy, Shared, TaskMetrics};
 use levada_connector_api::{ErrorKind, Result};
 use levada_env::{Instant, time::Duration};
 
@@ -22,7 +22,7 @@ pub(in crate::connect) fn with_retries<T>(
     operation: impl FnMut() -> Result<T>,
 ) -> Tried<T> {
     retry(policy, operation, |delay| {
-        shared.metrics.add(&shared.metrics.retries, 1);
+        TaskMetrics::add(&shared.metrics.retries, 1);
         shared.wait_stop(delay)
     })
 }

@@ -22,9 +22,10 @@ impl BusAdmin for EmbeddedBus {
             let failed = |error| bus_error(format!("description of topic {name}"), error);
             let Some(found) = self.admin.topic(&name).await.map_err(failed)? else { return Ok(None) };
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            let configs = match keys.is_empty() {
-                true => Vec::new(),
-                false => self.admin.topic_configs(&name, &keys).await.map_err(failed)?,
+            let configs = if keys.is_empty() {
+                Vec::new()
+            } else {
+                self.admin.topic_configs(&name, &keys).await.map_err(failed)?
             };
             Ok(Some(TopicDescription { name: name.clone(), partitions: found.partitions, configs }))
         })

@@ -10,10 +10,13 @@ use std::sync::Arc;
 /// more than the conversion it saves.
 const MOST: usize = 64;
 
+/// A schema and its JSON.
+type Written = (Arc<Schema>, Arc<[u8]>);
+
 #[derive(Debug)]
 pub(super) struct SchemaCache {
     size: usize,
-    written: Mutex<Vec<(Arc<Schema>, Arc<[u8]>)>>,
+    written: Mutex<Vec<Written>>,
     read: Mutex<Vec<(Json, Arc<Schema>)>>,
 }
 
