@@ -7,7 +7,7 @@ use levada_env::time::{Duration, MissedTickBehavior, interval};
 use levada_env::{Instant, IoClass};
 
 use super::checkpoint::{CLEANER_FILE, HIGH_WATERMARK_FILE, LOG_START_FILE, RECOVERY_POINT_FILE};
-use super::{LogManager, PartitionLog};
+use super::{LogError, LogManager, PartitionLog};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks between checkpoints of the high watermarks and log start offsets.
@@ -81,18 +81,25 @@ fn enforce(log: &PartitionLog) {
     log.inner.writer.lock().producers.expire(oldest_ms);
 }
 
+/// Stores indexes that were made anew for reads, then forgets what nobody uses.
 fn upkeep(log: &PartitionLog) {
     let segments = log.inner.segments();
     if let Some((_, closed)) = segments.split_last() {
         for segment in closed {
+            match segment.sync_indexes() {
+                // Reads do without the files, and the next upkeep tries again.
+                Err(error) if LogError::is_full(&error) => {}
+                Err(error) => drop(log.inner.write_failed("storing indexes", &error)),
+                Ok(()) => {}
+            }
             segment.release_if_idle();
         }
     }
 }
 
-fn report(log: &PartitionLog, what: &str, result: Result<(), super::LogError>) {
+fn report(log: &PartitionLog, what: &str, result: Result<(), LogError>) {
     match result {
-        Ok(()) | Err(super::LogError::Closed | super::LogError::LogDirOffline { .. }) => {}
+        Ok(()) | Err(LogError::Closed | LogError::LogDirOffline { .. }) => {}
         Err(error) => tracing::warn!(partition = %log.topic_partition(), %error, "{what} failed"),
     }
 }

@@ -182,10 +182,13 @@ impl Inner {
             return Ok(false);
         };
         // The old indexes must be gone for good before the new file has the name.
-        segment.remove_index_files()?;
         segment.detach()?;
-        self.env.disk.sync_dir(&self.dir)?;
-        self.env.disk.rename(&cleaned, &segment.path(LOG_SUFFIX))?;
+        let renamed =
+            self.env.disk.sync_dir(&self.dir).and_then(|()| self.env.disk.rename(&cleaned, &segment.path(LOG_SUFFIX)));
+        if let Err(error) = renamed {
+            segment.reattach();
+            return Err(error);
+        }
         self.env.disk.sync_dir(&self.dir)?;
         *place = Arc::new(Segment::found(&self.env.disk, &self.dir, segment.base_offset, size, segment.created_ms));
         self.set_segments(segments);

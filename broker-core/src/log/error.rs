@@ -1,7 +1,7 @@
 //! What can go wrong with a log. Mapped to Kafka codes in `api::error_map`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An operation on a partition's log failed. Cheap to clone: one cause may fail many waiting appends.
@@ -99,8 +99,20 @@ impl LogError {
         move |error| Self::Io { operation, error: Arc::new(error) }
     }
 
+    /// Whether a system error says that there is no space: that passes, other failures of a write do not.
+    pub(super) fn is_full(error: &io::Error) -> bool {
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
     pub(super) fn corrupt(path: impl Into<PathBuf>, reason: impl Into<Arc<str>>) -> Self {
         Self::Corrupt { path: Arc::new(path.into()), reason: reason.into() }
+    }
+}
+
+impl OpenError {
+    pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { operation, path, error }
     }
 }
 

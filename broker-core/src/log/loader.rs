@@ -310,13 +310,13 @@ impl Loader<'_> {
         let size = segment.size();
         let file = segment.file()?;
         let mut recovered = RecoveredSegment { end: 0, next_offset: segment.base_offset, cut: false };
-        let mut indexes = IndexBuilder::new(4096);
+        let mut indexes = IndexBuilder::new(segment.base_offset, 4096);
         let mut buffer = Vec::new();
         let mut damage = None;
         for found in segment.scan(0, size)? {
             match found.and_then(|found| self.verify(segment, &*file, found, recovered.next_offset, &mut buffer)) {
                 Ok(found) => {
-                    indexes.add(segment, &found);
+                    indexes.add(&found);
                     epochs.assign(found.header.leader_epoch, found.header.base_offset);
                     (recovered.end, recovered.next_offset) = (found.end(), found.header.next_offset());
                 }

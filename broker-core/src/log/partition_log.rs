@@ -183,10 +183,14 @@ impl Inner {
         Ok(())
     }
 
-    /// An error of a write or a directory change: a full disk passes, anything else takes the directory out of service.
+    /// An error of a write or a directory change: a full disk passes, and so do names that are gone because the partition is deleted;
+    /// anything else takes the directory out of service.
     pub(super) fn write_failed(&self, operation: &str, error: &io::Error) -> LogError {
-        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        if LogError::is_full(error) {
             return self.log_dir.storage_full();
+        }
+        if error.kind() == io::ErrorKind::NotFound && self.is_closed() {
+            return LogError::Closed;
         }
         self.log_dir.fail(operation, error)
     }

@@ -3,69 +3,29 @@
 //! Readers use the published `size` and never see a batch being written. Only the holder of the partition's writer lock appends, truncates
 //! or closes.
 
+mod indexes;
+mod names;
+mod scan;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use levada_env::{Disk, DiskFile, OpenOptions};
-use levada_wire::records::{BatchHeader, HEADER_LEN};
+use levada_wire::records::BatchHeader;
 use parking_lot::Mutex;
 
-use super::offset_index::OffsetIndex;
-use super::time_index::TimeIndex;
+pub(super) use indexes::IndexBuilder;
+use indexes::{IndexFiles, Indexes, relative};
+pub(super) use names::{
+    CLEANED_SUFFIX, DELETED_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, SEGMENT_SUFFIXES, SNAPSHOT_SUFFIX, SWAP_SUFFIX,
+    TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX, file_name, parse_file_name,
+};
+pub(super) use scan::{Found, HeaderScan};
 
-/// Index entries gathered in memory before they are written out.
-const INDEX_WRITE_BATCH: usize = 256;
-/// Largest index file read.
-const INDEX_LIMIT: u64 = 256 << 20;
-
-pub(super) const LOG_SUFFIX: &str = ".log";
-pub(super) const INDEX_SUFFIX: &str = ".index";
-pub(super) const TIME_INDEX_SUFFIX: &str = ".timeindex";
-pub(super) const TXN_INDEX_SUFFIX: &str = ".txnindex";
-pub(super) const SNAPSHOT_SUFFIX: &str = ".snapshot";
-pub(super) const DELETED_SUFFIX: &str = ".deleted";
-pub(super) const CLEANED_SUFFIX: &str = ".cleaned";
-pub(super) const SWAP_SUFFIX: &str = ".swap";
-
-/// Suffixes of all files of a segment but the producer snapshot.
-pub(super) const SEGMENT_SUFFIXES: [&str; 4] = [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX];
-
-/// `00000000000000000042.log` and the like.
-pub(super) fn file_name(base_offset: i64, suffix: &str) -> String {
-    format!("{base_offset:020}{suffix}")
-}
-
-/// Offset and suffix of a file name made by [`file_name`].
-pub(super) fn parse_file_name(name: &str) -> Option<(i64, &str)> {
-    let (digits, suffix) = name.split_at_checked(20)?;
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some((digits.parse().ok()?, suffix))
-}
-
-#[derive(Debug, Clone, Default)]
-struct Indexes {
-    offset: OffsetIndex,
-    time: TimeIndex,
-    /// The files have content that was not synced.
-    unsynced: bool,
-}
-
-/// A batch found by scanning a log file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
-    pub(super) header: BatchHeader,
-    pub(super) position: u64,
-}
-
-impl Found {
-    pub(super) fn end(&self) -> u64 {
-        self.position + self.header.size() as u64
-    }
-}
+/// Distance of the entries of indexes made anew.
+const REBUILD_INTERVAL: u64 = 4096;
 
 /// See the module.
 #[derive(Debug)]
@@ -95,12 +55,8 @@ impl Segment {
         *segment.indexes.lock() = Some(Indexes::default());
         segment.max_timestamp.store(-1, Ordering::Relaxed);
         // Left-overs of a segment that was cut off or never acknowledged.
-        for suffix in [INDEX_SUFFIX, TIME_INDEX_SUFFIX, TXN_INDEX_SUFFIX] {
-            match disk.remove_file(&segment.path(suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
+        segment.index_files().remove()?;
+        ignore_missing(disk.remove_file(&segment.path(TXN_INDEX_SUFFIX)))?;
         let file = disk.open(&segment.path(LOG_SUFFIX), OpenOptions::REPLACE)?;
         *segment.file.lock() = Some(file);
         Ok(segment)
@@ -154,19 +110,22 @@ impl Segment {
 
     /// Closes the file and forgets the indexes if nothing used them since the last call. Not for the active segment.
     pub(super) fn release_if_idle(&self) {
-        if !self.used.swap(false, Ordering::Relaxed) {
-            *self.file.lock() = None;
-            let mut indexes = self.indexes.lock();
-            let saved =
-                |i: &Indexes| !i.unsynced && i.offset.written == i.offset.len() && i.time.written == i.time.len();
-            if indexes.as_ref().is_some_and(saved) {
-                *indexes = None;
-            }
+        if self.detached.load(Ordering::Acquire) || self.used.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        *self.file.lock() = None;
+        let mut indexes = self.indexes.lock();
+        if indexes.as_ref().is_some_and(Indexes::may_be_forgotten) {
+            *indexes = None;
         }
     }
 
     fn relative(&self, offset: i64) -> u32 {
-        u32::try_from(offset.saturating_sub(self.base_offset).max(0)).unwrap_or(u32::MAX)
+        relative(self.base_offset, offset)
+    }
+
+    fn index_files(&self) -> IndexFiles<'_> {
+        IndexFiles::new(&self.disk, self.path(INDEX_SUFFIX), self.path(TIME_INDEX_SUFFIX))
     }
 
     /// Whether a batch ending at `last_offset` can be in this segment.
@@ -210,41 +169,18 @@ impl Segment {
         Ok(self.max_timestamp.load(Ordering::Relaxed).max(-1))
     }
 
-    /// Adds index entries for a batch just written at `position`. The offset entry only when `sparse` says it is time.
+    /// Adds index entries for a batch just written at `position`. Memory has them even where writing them out fails.
     pub(super) fn index_batch(&self, header: &BatchHeader, position: u64) -> io::Result<()> {
         let (offset, max_timestamp) = (self.relative(header.last_offset()), self.max_timestamp()?);
         let mut slot = self.indexes.lock();
         let indexes = slot.get_or_insert_default();
-        indexes.offset.push(offset, position as u32);
-        indexes.time.push(max_timestamp, offset);
-        if indexes.offset.len() - indexes.offset.written >= INDEX_WRITE_BATCH {
-            self.write_indexes(indexes)?;
-        }
-        Ok(())
+        indexes.push(offset, position as u32, max_timestamp);
+        if indexes.wants_write() { self.while_attached(|files| indexes.write(files)) } else { Ok(()) }
     }
 
     /// Bytes of the offset index.
     pub(super) fn index_size(&self) -> u64 {
-        self.indexes.lock().as_ref().map_or(0, |indexes| (indexes.offset.len() * super::offset_index::ENTRY_LEN) as u64)
-    }
-
-    fn write_indexes(&self, indexes: &mut Indexes) -> io::Result<()> {
-        if self.detached.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let (bytes, at) = indexes.offset.unwritten();
-        if !bytes.is_empty() {
-            self.disk.open(&self.path(INDEX_SUFFIX), OpenOptions::CREATE)?.write_all_at(&bytes, at)?;
-            indexes.offset.written = indexes.offset.len();
-            indexes.unsynced = true;
-        }
-        let (bytes, at) = indexes.time.unwritten();
-        if !bytes.is_empty() {
-            self.disk.open(&self.path(TIME_INDEX_SUFFIX), OpenOptions::CREATE)?.write_all_at(&bytes, at)?;
-            indexes.time.written = indexes.time.len();
-            indexes.unsynced = true;
-        }
-        Ok(())
+        self.indexes.lock().as_ref().map_or(0, |indexes| indexes.offset_bytes() as u64)
     }
 
     /// Completes the indexes of a segment that gets no more batches: the last time entry is its largest timestamp.
@@ -252,62 +188,44 @@ impl Segment {
         let max_timestamp = self.max_timestamp()?;
         let mut slot = self.indexes.lock();
         if let Some(indexes) = slot.as_mut() {
-            indexes.time.push(max_timestamp, self.relative(next_offset - 1));
-            self.write_indexes(indexes)?;
+            indexes.push_time(max_timestamp, self.relative(next_offset - 1));
+            self.while_attached(|files| indexes.write(files))?;
         }
         Ok(())
     }
 
-    /// Makes the index files durable if they have anything new; the log file is synced apart. Below the recovery point and after an orderly
-    /// stop index files are trusted, so they must never be there half-written.
+    /// Makes the index files complete and durable if memory has anything that they have not; the log file is synced apart.
     pub(super) fn sync_indexes(&self) -> io::Result<()> {
         match self.indexes.lock().as_mut() {
-            Some(indexes) => self.write_and_sync_indexes(indexes),
+            Some(indexes) => self.while_attached(|files| indexes.store(files)),
             None => Ok(()),
         }
     }
 
-    fn write_and_sync_indexes(&self, indexes: &mut Indexes) -> io::Result<()> {
-        self.write_indexes(indexes)?;
-        if !indexes.unsynced {
-            return Ok(());
-        }
-        for suffix in [INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
-            match self.disk.open(&self.path(suffix), OpenOptions::WRITE) {
-                Ok(file) => file.sync_all()?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        indexes.unsynced = false;
-        Ok(())
+    /// Touches the index files unless their names are another segment's by now. Call it with `indexes` locked.
+    fn while_attached(&self, work: impl FnOnce(&IndexFiles<'_>) -> io::Result<()>) -> io::Result<()> {
+        if self.detached.load(Ordering::Acquire) { Ok(()) } else { work(&self.index_files()) }
     }
 
     /// Runs `look` on the indexes, reading or rebuilding them first if need be.
     fn with_indexes<T>(&self, look: impl FnOnce(&Indexes) -> T) -> io::Result<T> {
         self.used.store(true, Ordering::Relaxed);
         let mut slot = self.indexes.lock();
-        if let Some(indexes) = slot.as_ref() {
-            return Ok(look(indexes));
+        Ok(look(self.load_indexes(&mut slot)?))
+    }
+
+    fn load_indexes<'a>(&self, slot: &'a mut Option<Indexes>) -> io::Result<&'a Indexes> {
+        if slot.is_none() {
+            *slot = Some(match self.read_indexes()? {
+                Some(indexes) => indexes,
+                None => self.rebuild_indexes()?,
+            });
         }
-        let indexes = match self.read_indexes()? {
-            Some(indexes) => indexes,
-            None => self.rebuild_indexes()?,
-        };
-        Ok(look(slot.insert(indexes)))
+        Ok(slot.get_or_insert_default())
     }
 
     fn read_indexes(&self) -> io::Result<Option<Indexes>> {
-        let read = |suffix| match self.disk.read_file(&self.path(suffix), INDEX_LIMIT) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        };
-        let (offset, time) = (read(INDEX_SUFFIX)?, read(TIME_INDEX_SUFFIX)?);
-        let (Some(offset), Some(time)) = (offset, time) else { return Ok(None) };
-        let Some(offset) = OffsetIndex::decode(&offset, self.size()) else { return Ok(None) };
-        let Some(time) = TimeIndex::decode(&time) else { return Ok(None) };
-        let indexes = Indexes { offset, time, unsynced: false };
+        let Some(indexes) = self.index_files().read(self.size())? else { return Ok(None) };
         // Entries are sparse: what follows the last one is looked at in the log itself, which also shows whether the index belongs to it.
         let from = u64::from(indexes.offset.last().map_or(0, |(_, position)| position));
         let mut max_timestamp = indexes.time.last().map_or(-1, |(timestamp, _)| timestamp);
@@ -324,12 +242,13 @@ impl Segment {
         Ok(Some(indexes))
     }
 
-    /// Makes the indexes anew from the batch headers, as damage or a crash made them useless, and writes them.
+    /// Makes the indexes anew from the batch headers, as damage or a crash made the files useless. In memory: this answers reads, which
+    /// go on when nothing can be written ([`Segment::sync_indexes`] does that later).
     fn rebuild_indexes(&self) -> io::Result<Indexes> {
-        let mut rebuilt = IndexBuilder::new(4096);
+        let mut rebuilt = IndexBuilder::new(self.base_offset, REBUILD_INTERVAL);
         for found in self.scan(0, self.size())? {
             match found {
-                Ok(found) => rebuilt.add(self, &found),
+                Ok(found) => rebuilt.add(&found),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     // What is in front of the damage stays readable.
                     tracing::error!(path = %self.path(LOG_SUFFIX).display(), %error, "segment is damaged");
@@ -338,39 +257,34 @@ impl Segment {
                 Err(error) => return Err(error),
             }
         }
-        let mut indexes = rebuilt.indexes;
         self.max_timestamp.store(rebuilt.max_timestamp, Ordering::Relaxed);
-        self.remove_index_files()?;
-        self.write_and_sync_indexes(&mut indexes)?;
-        Ok(indexes)
+        if let Err(error) = self.while_attached(|files| files.remove()) {
+            // They are found to be useless again by whoever reads them next, and replaced when these are written.
+            tracing::debug!(path = %self.path(INDEX_SUFFIX).display(), %error, "cannot remove useless index files");
+        }
+        Ok(rebuilt.indexes)
     }
 
-    /// Has the segment hold on to its open file and indexes, before another takes its name.
+    /// Has the segment hold on to its open file and indexes and removes the index files, before another takes its name.
     pub(super) fn detach(&self) -> io::Result<()> {
         self.file()?;
-        self.with_indexes(|_| ())?;
+        let mut slot = self.indexes.lock();
+        self.load_indexes(&mut slot)?;
+        self.index_files().remove()?;
         self.detached.store(true, Ordering::Release);
         Ok(())
     }
 
-    pub(super) fn remove_index_files(&self) -> io::Result<()> {
-        if self.detached.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        for suffix in [INDEX_SUFFIX, TIME_INDEX_SUFFIX] {
-            match self.disk.remove_file(&self.path(suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+    /// The name was not taken after all.
+    pub(super) fn reattach(&self) {
+        self.detached.store(false, Ordering::Release);
     }
 
     /// Takes over indexes built while recovering.
     pub(super) fn set_indexes(&self, builder: IndexBuilder) -> io::Result<()> {
         self.max_timestamp.store(builder.max_timestamp, Ordering::Relaxed);
         self.first_timestamp.store(builder.first_timestamp, Ordering::Relaxed);
-        self.remove_index_files()?;
+        self.index_files().remove()?;
         *self.indexes.lock() = Some(builder.indexes);
         Ok(())
     }
@@ -381,7 +295,7 @@ impl Segment {
         self.file()?.truncate(position)?;
         // The largest timestamp may have gone with the cut; the indexes are cheap to make again.
         *self.indexes.lock() = None;
-        self.remove_index_files()?;
+        self.index_files().remove()?;
         self.max_timestamp.store(i64::MIN, Ordering::Relaxed);
         if position == 0 {
             self.first_timestamp.store(i64::MIN, Ordering::Relaxed);
@@ -469,16 +383,13 @@ impl Segment {
 
     /// Batch headers from position `from`, where a batch begins, up to `to`.
     pub(super) fn scan(&self, from: u64, to: u64) -> io::Result<HeaderScan> {
-        Ok(HeaderScan { file: self.file()?, position: from, end: to, buffer: Vec::new(), buffer_at: 0, failed: false })
+        Ok(HeaderScan::new(self.file()?, from, to))
     }
 
     /// Removes all files of the segment at once.
     pub(super) fn remove_files(&self) -> io::Result<()> {
         for suffix in SEGMENT_SUFFIXES {
-            match self.disk.remove_file(&self.path(suffix)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            ignore_missing(self.disk.remove_file(&self.path(suffix)))?;
         }
         Ok(())
     }
@@ -498,88 +409,9 @@ impl Segment {
     }
 }
 
-/// Builds indexes from batches in order.
-#[derive(Debug)]
-pub(super) struct IndexBuilder {
-    indexes: Indexes,
-    interval: u64,
-    since_entry: u64,
-    max_timestamp: i64,
-    first_timestamp: i64,
-}
-
-impl IndexBuilder {
-    pub(super) fn new(interval: u64) -> Self {
-        Self { indexes: Indexes::default(), interval, since_entry: 0, max_timestamp: -1, first_timestamp: i64::MIN }
-    }
-
-    pub(super) fn add(&mut self, segment: &Segment, found: &Found) {
-        self.max_timestamp = self.max_timestamp.max(found.header.max_timestamp);
-        if self.first_timestamp == i64::MIN {
-            self.first_timestamp = found.header.max_timestamp;
-        }
-        if self.since_entry > self.interval {
-            let offset = segment.relative(found.header.last_offset());
-            self.indexes.offset.push(offset, found.position as u32);
-            self.indexes.time.push(self.max_timestamp, offset);
-            self.since_entry = 0;
-        }
-        self.since_entry += found.header.size() as u64;
-    }
-}
-
-/// Walks batch headers through a log file, reading a little at a time. Ends at the end of the range or after an error.
-#[derive(Debug)]
-pub(super) struct HeaderScan {
-    file: Arc<dyn DiskFile>,
-    position: u64,
-    end: u64,
-    buffer: Vec<u8>,
-    buffer_at: u64,
-    failed: bool,
-}
-
-const SCAN_READ: usize = 4096;
-
-impl HeaderScan {
-    fn header_bytes(&mut self) -> io::Result<&[u8]> {
-        let inside = self.position.checked_sub(self.buffer_at).map(|skip| skip as usize);
-        if inside.is_none_or(|skip| skip + HEADER_LEN > self.buffer.len()) {
-            let length = (self.end - self.position).min(SCAN_READ as u64) as usize;
-            self.buffer.resize(length, 0);
-            self.buffer_at = self.position;
-            self.file.read_exact_at(&mut self.buffer, self.position)?;
-        }
-        let skip = (self.position - self.buffer_at) as usize;
-        Ok(self.buffer.get(skip..).unwrap_or_default())
-    }
-
-    fn read(&mut self) -> io::Result<Found> {
-        let (position, end) = (self.position, self.end);
-        let damaged = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
-        let header = BatchHeader::parse(self.header_bytes()?)
-            .map_err(|error| damaged(format!("at position {position}: {error}")))?;
-        let found = Found { header, position };
-        if found.end() > end {
-            return Err(damaged(format!("the batch at position {position} reaches past the end")));
-        }
-        if header.last_offset_delta < 0 {
-            return Err(damaged(format!("the batch at position {position} ends before it begins")));
-        }
-        self.position = found.end();
-        Ok(found)
-    }
-}
-
-impl Iterator for HeaderScan {
-    type Item = io::Result<Found>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.position >= self.end {
-            return None;
-        }
-        let found = self.read();
-        self.failed = found.is_err();
-        Some(found)
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }

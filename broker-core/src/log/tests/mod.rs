@@ -1,8 +1,12 @@
 //! Tests of the log as a whole, on the simulated disk (with crashes and faults) and on the real one.
 
-mod basic;
+mod append;
 mod compaction;
 mod crash;
+mod cutting;
 mod damage;
+mod disk_faults;
 mod model;
+mod reads;
 mod support;
+mod validation;

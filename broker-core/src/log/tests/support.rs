@@ -1,6 +1,6 @@
 //! What the tests share: a manager on some disk, batches, reading everything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -123,4 +123,27 @@ pub(super) fn forget_tail(log: &PartitionLog) {
 
 pub(super) fn partition_file(name: &str) -> PathBuf {
     PathBuf::from(DIR).join("topic-0").join(name)
+}
+
+pub(super) fn value(i: i64) -> Vec<u8> {
+    format!("value {i}").into_bytes()
+}
+
+pub(super) async fn fill(log: &PartitionLog, from: i64, to: i64) {
+    for i in from..to {
+        assert_eq!(append(log, batch_of(&[value(i)], i)).await.unwrap().base_offset, i);
+    }
+}
+
+pub(super) async fn assert_values(log: &PartitionLog, from: i64, to: i64) {
+    let expected: Vec<(i64, Vec<u8>)> = (from..to).map(|i| (i, value(i))).collect();
+    assert_eq!(values_from(log, from).await, expected, "with what is cached");
+    forget_tail(log);
+    assert_eq!(values_from(log, from).await, expected, "from files");
+}
+
+pub(super) fn real_options(dir: &Path) -> LogManagerOptions {
+    let mut options = LogManagerOptions::new(dir);
+    options.reserve_bytes = 0;
+    options
 }
