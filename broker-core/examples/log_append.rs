@@ -11,7 +11,7 @@ use std::time::Instant;
 use levada_broker::config::AckDurability;
 use levada_broker::log::{
     AppendOrigin, AppendRequest, LogConfig, LogManager, LogManagerOptions, PartitionLog, TopicPartition,
-    ValidationRules, validate_batches,
+    ValidationRules,
 };
 use levada_env::Env;
 use levada_wire::records::RecordBatchBuilder;
@@ -37,8 +37,9 @@ async fn write(manager: Arc<LogManager>, log: PartitionLog, bytes: usize, batch_
         let batch = pool.freeze(builder.finish());
         written += batch.len();
         let rules = ValidationRules { now_ms: 1, ..ValidationRules::new(&config, 1, AppendOrigin::Client) };
-        let checked = validate_batches(batch, &rules).unwrap();
-        let (append, log) = (log.append(AppendRequest::leader(checked, 0)), log.clone());
+        let checked = log.validate(batch, &rules).await.unwrap().unwrap();
+        let permit = log.reserve(checked.size()).await.unwrap();
+        let (append, log) = (log.append(AppendRequest::leader(checked, 0), permit), log.clone());
         waiting.push_back(tokio::spawn(async move {
             let info = append.await.unwrap();
             log.wait_durable(info.last_offset + 1).await.unwrap();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::topic_creation::TopicCreator;
 use crate::coordinator::group::{OFFSETS_TOPIC, OffsetsChunk, OffsetsLog, OffsetsLogError, TopicLookup};
-use crate::log::{AppendOrigin, ValidationError};
+use crate::log::{AppendOrigin, FrameRoom, ValidationError};
 use crate::quorum::{BoxFuture, MetadataQuorum};
 use crate::replica::{AppendRules, Partition, ReplicaError, ReplicaManager, TopicRef};
 
@@ -40,9 +40,8 @@ impl ReplicatedOffsets {
             min_insync_replicas: config.map_or(1, |config| config.min_insync_replicas.max(1) as usize),
             zstd_allowed: true,
             full_validation: false,
-            frame_bytes: 0,
         };
-        let pending = partition.append(batch, rules).map_err(refused)?;
+        let pending = partition.append(batch, rules, &mut FrameRoom::default()).await.map_err(refused)?;
         Ok(pending.acknowledged(-1).await.map_err(refused)?.base_offset)
     }
 

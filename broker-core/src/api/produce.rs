@@ -16,7 +16,7 @@ use super::context::RequestContext;
 use super::error_map::ToErrorCode;
 use super::services::Services;
 use super::{Answer, Begun};
-use crate::log::{AppendInfo, AppendOrigin, ValidationError};
+use crate::log::{AppendInfo, AppendOrigin, FrameRoom, ValidationError};
 use crate::replica::{AppendRules, PendingAppend, ReplicaError, TopicRef};
 use crate::security::{Operation, QuotaKind, Resource};
 
@@ -59,6 +59,7 @@ pub(super) async fn begin(services: &Arc<Services>, ctx: &RequestContext, reques
     let (acks, timeout_ms) = (request.acks, request.timeout_ms);
     let mut bytes = 0;
     let mut topics = Vec::with_capacity(request.topic_data.len());
+    let mut frame = FrameRoom::new(ctx.frame_bytes);
     let blocked = refuse_all(services, ctx, &request);
     for topic in request.topic_data {
         let by_id = ctx.api_version >= 13;
@@ -69,7 +70,7 @@ pub(super) async fn begin(services: &Arc<Services>, ctx: &RequestContext, reques
             bytes += data.records.as_ref().map_or(0, |records| records.len() as u64);
             let outcome = match blocked {
                 Some(code) => Err(Refusal::plain(code)),
-                None => append(services, ctx, reference, data, acks).await,
+                None => append(services, ctx, reference, data, acks, &mut frame).await,
             };
             slots.push((index, outcome));
         }
@@ -101,6 +102,7 @@ async fn append(
     topic: TopicRef<'_>,
     data: PartitionProduceData,
     acks: i16,
+    frame: &mut FrameRoom,
 ) -> Result<PendingAppend, Refusal> {
     let partition = services.replicas.partition(topic, data.index).await?;
     if !services.authorizer.allows(&ctx.principal, Operation::Write, Resource::topic(partition.topic())) {
@@ -127,9 +129,8 @@ async fn append(
         min_insync_replicas,
         zstd_allowed: ctx.api_version >= 7,
         full_validation: services.config.full_record_validation,
-        frame_bytes: ctx.frame_bytes,
     };
-    let pending = partition.append(records, rules)?;
+    let pending = partition.append(records, rules, frame).await?;
     services.metrics.produced_batches.add(1);
     Ok(pending)
 }

@@ -1,203 +1,34 @@
-//! The append path: callers queue validated batches; one job per partition writes all that is queued with one vectored write, then answers.
+//! The append path up to the write: each request of a group is held against the log and staged, a new segment begun where it must.
 //!
 //! Records are never copied: patched headers go out as slices of their own. Producer state changes are taken back if the write fails, and
-//! the file is cut back to its last whole batch.
+//! the file is cut back to its last whole batch (`append_write`).
 
-use std::collections::VecDeque;
-use std::future::Future;
-use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
-use levada_env::IoClass;
 use levada_wire::records::{BatchHeader, HEADER_LEN};
-use tokio::sync::oneshot;
 
-use super::partition_log::{Inner, PartitionLog, Writer};
+use super::append_queue::{AppendInfo, AppendRequest, Queued, Reply};
+use super::append_write::{Chunk, Staged};
+use super::partition_log::{Inner, Writer};
 use super::producer_snapshot;
-use super::producer_state::{BatchMetadata, SequenceCheck, Undo};
+use super::producer_state::{BatchMetadata, SequenceCheck};
 use super::segment::{SNAPSHOT_SUFFIX, Segment, file_name};
-use super::tail_cache::{COPY_BELOW, CachedBatch};
-use super::validate::{AppendOrigin, ValidatedBatches};
+use super::validate::AppendOrigin;
 use super::{LogError, OpenOptions};
 
-/// One group takes at most this much from the queue, so that partitions of a log directory take turns.
-const GROUP_BYTES: usize = 4 << 20;
-/// Two slices a batch; one pwritev takes 1024.
-const GROUP_BATCHES: usize = 500;
-
-/// Batches to append.
-#[derive(Debug)]
-pub struct AppendRequest {
-    batches: ValidatedBatches,
-    leader_epoch: i32,
-    origin: AppendOrigin,
-}
-
-impl AppendRequest {
-    /// Batches of a producer, appended under `leader_epoch`.
-    pub fn leader(batches: ValidatedBatches, leader_epoch: i32) -> Self {
-        Self { batches, leader_epoch, origin: AppendOrigin::Client }
-    }
-
-    /// Batches of the broker itself (coordinators, metadata), control records included.
-    pub fn coordinator(batches: ValidatedBatches, leader_epoch: i32) -> Self {
-        Self { batches, leader_epoch, origin: AppendOrigin::Coordinator }
-    }
-
-    /// Batches fetched from the leader, which keep their offsets and epochs.
-    pub fn replica(batches: ValidatedBatches) -> Self {
-        Self { batches, leader_epoch: -1, origin: AppendOrigin::Replica }
-    }
-}
-
-/// Where batches went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AppendInfo {
-    /// Offset of the first record.
-    pub base_offset: i64,
-    /// Offset of the last record.
-    pub last_offset: i64,
-    /// The broker's time if the topic uses it, else -1.
-    pub log_append_time_ms: i64,
-    /// The log's first offset.
-    pub log_start_offset: i64,
-    /// It was there already; the offsets are those it had then (invariant 5). Its durability is to be waited for all the same.
-    pub duplicate: bool,
-}
-
-type Reply = oneshot::Sender<Result<AppendInfo, LogError>>;
-
-#[derive(Debug)]
-struct Queued {
-    request: AppendRequest,
-    reply: Reply,
-}
-
-/// Appends that wait for the job.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    queue: VecDeque<Queued>,
-    running: bool,
-}
-
-impl PartitionLog {
-    /// Queues the batches; the answer comes when they are written and readable. Queued when called, and done even if the answer is dropped.
-    /// Appends of one caller keep their order. The queue holds memory the callers have permits for.
-    pub fn append(&self, request: AppendRequest) -> impl Future<Output = Result<AppendInfo, LogError>> + Send + use<> {
-        let (reply, answer) = oneshot::channel();
-        match self.inner.check_usable() {
-            Err(error) => {
-                let _ = reply.send(Err(error));
-            }
-            Ok(()) => self.inner.enqueue(Queued { request, reply }),
-        }
-        async move { answer.await.unwrap_or(Err(LogError::Closed)) }
-    }
-}
-
-/// Batches staged for one write.
-#[derive(Default)]
-struct Chunk {
-    headers: Vec<u8>,
-    batches: Vec<Staged>,
-    size: u64,
-    undo: Vec<Undo>,
-    replies: Vec<(Reply, AppendInfo)>,
-}
-
-struct Staged {
-    header: BatchHeader,
-    records: Bytes,
-    frame_bytes: usize,
-}
-
-impl Staged {
-    /// Copied for the tail cache: little, or so small a part of what it came in that keeping it by reference would hold more than twice
-    /// the memory that the cache accounts for.
-    fn is_copied(&self) -> bool {
-        let size = self.header.size();
-        size < COPY_BELOW || size < self.frame_bytes / 2
-    }
-}
-
-/// A panic while appending is a defect; it must not leave callers waiting, nor let more be written after a half-known state.
-struct PanicGuard<'a>(&'a Inner);
-
-impl Drop for PanicGuard<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let error = std::io::Error::other("the append thread panicked");
-            let failed = self.0.log_dir.fail("append", &error);
-            for queued in std::mem::take(&mut self.0.pending.lock().queue) {
-                let _ = queued.reply.send(Err(failed.clone()));
-            }
-        }
-    }
-}
-
 impl Inner {
-    fn enqueue(self: &Arc<Self>, queued: Queued) {
-        let mut pending = self.pending.lock();
-        pending.queue.push_back(queued);
-        if !std::mem::replace(&mut pending.running, true) {
-            drop(pending);
-            self.submit_append_job();
-        }
-    }
-
-    fn submit_append_job(self: &Arc<Self>) {
-        let inner = Arc::clone(self);
-        self.env.disk.submit(IoClass::Append { lane: self.log_dir.lane }, Box::new(move || inner.run_append_job()));
-    }
-
-    fn take_group(&self) -> Vec<Queued> {
-        let mut pending = self.pending.lock();
-        let (mut bytes, mut batches, mut count) = (0, 0, 0);
-        for queued in &pending.queue {
-            bytes += queued.request.batches.size();
-            batches += queued.request.batches.headers.len();
-            if count > 0 && (bytes > GROUP_BYTES || batches > GROUP_BATCHES) {
-                break;
-            }
-            count += 1;
-        }
-        pending.queue.drain(..count).collect()
-    }
-
-    fn run_append_job(self: &Arc<Self>) {
-        let _guard = PanicGuard(self);
-        let group = self.take_group();
-        {
-            let mut writer = self.writer.lock();
-            let mut chunk = Chunk::default();
-            for queued in group {
-                if let Err((reply, error)) = self.stage(&mut writer, &mut chunk, queued) {
-                    let _ = reply.send(Err(error));
-                }
-            }
-            self.write_chunk(&mut writer, &mut chunk);
-        }
-        let mut pending = self.pending.lock();
-        pending.running = !pending.queue.is_empty();
-        if pending.running {
-            drop(pending);
-            self.submit_append_job();
-        }
-    }
-
     /// Checks one request against the log and adds it to the chunk, writing the chunk first if a new segment has to begin.
-    fn stage(
+    pub(super) fn stage(
         self: &Arc<Self>,
         writer: &mut Writer,
         chunk: &mut Chunk,
         queued: Queued,
     ) -> Result<(), (Reply, LogError)> {
-        let Queued { request, reply } = queued;
+        let Queued { request, reply, permit } = queued;
         match self.try_stage(writer, chunk, &request) {
             Ok(info) => {
                 chunk.replies.push((reply, info));
+                chunk.permits.push(permit);
                 Ok(())
             }
             Err(error) => Err((reply, error)),
@@ -324,7 +155,8 @@ impl Inner {
         if before.size() == 0 && before.base_offset == base_offset {
             return Ok(());
         }
-        let made = before.finish_indexes(base_offset).and_then(|()| {
+        let whole = self.cut_torn(writer, &before, before.size());
+        let made = whole.and_then(|()| before.finish_indexes(base_offset)).and_then(|()| {
             self.write_snapshot(writer, base_offset)?;
             Segment::create(&self.env.disk, &self.dir, base_offset, self.env.clock.wall_ms())
         });
@@ -346,84 +178,6 @@ impl Inner {
         let path = self.dir.join(file_name(offset, SNAPSHOT_SUFFIX));
         self.env.disk.open(&path, OpenOptions::REPLACE)?.write_all_at(&bytes, 0)
     }
-
-    /// Writes what is staged, publishes it, and answers.
-    fn write_chunk(self: &Arc<Self>, writer: &mut Writer, chunk: &mut Chunk) {
-        let mut chunk = std::mem::take(chunk);
-        if chunk.batches.is_empty() {
-            // Only duplicates: they are in the log already.
-            answer(chunk.replies, None);
-            return;
-        }
-        let segment = self.active();
-        let position = segment.size();
-        let (first, end) = match (chunk.batches.first(), chunk.batches.last()) {
-            (Some(first), Some(last)) => (first.header.base_offset, last.header.next_offset()),
-            _ => return,
-        };
-        assert!(first >= self.log_end(), "invariant 4: offset {first} is used already");
-        match write_batches(&segment, position, &chunk) {
-            Ok(()) => {
-                let headers = Bytes::from(std::mem::take(&mut chunk.headers));
-                self.publish(writer, &segment, position, &chunk, headers, end);
-                answer(chunk.replies, None);
-            }
-            Err(error) => {
-                for undo in chunk.undo.into_iter().rev() {
-                    writer.producers.restore(undo);
-                }
-                let error = self.cut_back(&segment, position, &error);
-                answer(chunk.replies, Some(&error));
-            }
-        }
-    }
-
-    /// After a failed write: the file ends with its last whole batch again.
-    fn cut_back(&self, segment: &Segment, position: u64, error: &std::io::Error) -> LogError {
-        let failed = self.write_failed("write", error);
-        if let Err(error) = segment.file().and_then(|file| file.truncate(position)) {
-            return self.write_failed("cutting back after a failed write", &error);
-        }
-        failed
-    }
-
-    fn publish(
-        self: &Arc<Self>,
-        writer: &mut Writer,
-        segment: &Segment,
-        position: u64,
-        chunk: &Chunk,
-        headers: Bytes,
-        end: i64,
-    ) {
-        let interval = self.config.load().index_interval_bytes;
-        let mut at = position;
-        for staged in &chunk.batches {
-            segment.note_timestamps(&staged.header);
-            if writer.since_index_entry > interval {
-                // Memory has the entry in any case; writing it out can wait for the roll or the next start.
-                if let Err(error) = segment.index_batch(&staged.header, at) {
-                    tracing::warn!(partition = %self.topic_partition, %error, "cannot write an index file");
-                }
-                writer.since_index_entry = 0;
-            }
-            writer.since_index_entry += staged.header.size() as u64;
-            at += staged.header.size() as u64;
-        }
-        {
-            let mut epochs = self.epochs.lock();
-            for staged in &chunk.batches {
-                epochs.assign(staged.header.leader_epoch, staged.header.base_offset);
-            }
-        }
-        segment.publish_size(at);
-        self.log_end_offset.store(end, Ordering::Release);
-        self.first_unstable.store(writer.producers.first_unstable_offset().unwrap_or(-1), Ordering::Release);
-        self.appended_bytes.fetch_add(chunk.size, Ordering::Relaxed);
-        self.tail_cache.insert(&self.tail, cached(&chunk.batches, &headers));
-        self.observe(|observer| observer.on_append(end));
-        self.after_append(end);
-    }
 }
 
 /// Gives the batches their offsets; those from the leader keep theirs and must continue the log.
@@ -442,46 +196,4 @@ fn assign_offsets(request: &AppendRequest, mut next: i64) -> Result<Vec<BatchHea
         next = header.next_offset();
     }
     Ok(headers)
-}
-
-fn write_batches(segment: &Segment, position: u64, chunk: &Chunk) -> std::io::Result<()> {
-    let mut slices = Vec::with_capacity(chunk.batches.len() * 2);
-    for (header, staged) in chunk.headers.chunks(HEADER_LEN).zip(&chunk.batches) {
-        slices.push(IoSlice::new(header));
-        slices.push(IoSlice::new(&staged.records));
-    }
-    segment.file()?.write_all_vectored_at(&mut slices, position)
-}
-
-/// The batches as the tail cache keeps them: those that are most of what they came in by reference, others copied together.
-fn cached(batches: &[Staged], headers: &Bytes) -> Vec<CachedBatch> {
-    let small = |staged: &&Staged| staged.is_copied();
-    let mut copied = Vec::with_capacity(batches.iter().filter(small).map(|staged| staged.header.size()).sum());
-    for (i, staged) in batches.iter().enumerate().filter(|(_, staged)| small(staged)) {
-        copied.extend_from_slice(headers.get(i * HEADER_LEN..(i + 1) * HEADER_LEN).unwrap_or_default());
-        copied.extend_from_slice(&staged.records);
-    }
-    let mut copied = Bytes::from(copied);
-    let keep = |(i, staged): (usize, &Staged)| {
-        let (header, records) = if small(&staged) {
-            // One piece: readers parse it without looking for the rest elsewhere.
-            (copied.split_to(staged.header.size()), Bytes::new())
-        } else {
-            (headers.slice(i * HEADER_LEN..(i + 1) * HEADER_LEN), staged.records.clone())
-        };
-        CachedBatch {
-            base_offset: staged.header.base_offset,
-            next_offset: staged.header.next_offset(),
-            header,
-            records,
-        }
-    };
-    batches.iter().enumerate().map(keep).collect()
-}
-
-fn answer(replies: Vec<(Reply, AppendInfo)>, error: Option<&LogError>) {
-    for (reply, info) in replies {
-        // A duplicate in a group whose write failed may repeat a batch of that very group.
-        let _ = reply.send(error.map_or(Ok(info), |error| Err(error.clone())));
-    }
 }

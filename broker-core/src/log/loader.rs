@@ -14,19 +14,16 @@ use levada_env::{Disk, DiskFile, Env};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::append::Pending;
+use super::append_queue::Pending;
 use super::checkpoint::{self, LEADER_EPOCH_FILE, PARTITION_METADATA_FILE};
 use super::leader_epochs::LeaderEpochs;
 use super::partition_log::{Inner, PartitionLog, Writer};
 use super::producer_snapshot;
 use super::producer_state::ProducerStates;
-use super::segment::{
-    CLEANED_SUFFIX, DELETED_SUFFIX, Found, IndexBuilder, LOG_SUFFIX, SNAPSHOT_SUFFIX, SWAP_SUFFIX, Segment, file_name,
-    parse_file_name,
-};
+use super::segment::{Found, IndexBuilder, LOG_SUFFIX, SNAPSHOT_SUFFIX, Segment, file_name, parse_file_name};
 use super::sync::SyncState;
 use super::tail_cache::{PartitionTail, TailCache};
-use super::{BufPool, LogConfig, LogDir, LogError, OpenOptions, TopicPartition};
+use super::{BufPool, ByteBudget, LogConfig, LogDir, LogError, OpenOptions, TopicPartition, leftovers};
 
 /// What all partitions of a manager share.
 #[derive(Debug, Clone)]
@@ -35,6 +32,7 @@ pub(super) struct LoadContext {
     pub(super) log_dir: Arc<LogDir>,
     pub(super) tail_cache: Arc<TailCache>,
     pub(super) pool: Arc<BufPool>,
+    pub(super) unpacking: ByteBudget,
 }
 
 /// What the log directory's checkpoints say of the partition.
@@ -89,7 +87,12 @@ pub(super) fn load(
         config: ArcSwap::from_pointee(config),
         pending: Mutex::new(Pending::default()),
         first_unstable: AtomicI64::new(loaded.producers.first_unstable_offset().unwrap_or(-1)),
-        writer: Mutex::new(Writer { producers: loaded.producers, since_index_entry: active_size, jitter_ms: 0 }),
+        writer: Mutex::new(Writer {
+            producers: loaded.producers,
+            since_index_entry: active_size,
+            jitter_ms: 0,
+            torn: false,
+        }),
         epochs: Mutex::new(loaded.epochs),
         segments: RwLock::new(Arc::new(loaded.segments)),
         log_start_offset: AtomicI64::new(log_start),
@@ -99,8 +102,10 @@ pub(super) fn load(
         tail: Arc::new(PartitionTail::default()),
         tail_cache: Arc::clone(&context.tail_cache),
         pool: Arc::clone(&context.pool),
+        unpacking: context.unpacking.clone(),
         observer: RwLock::new(None),
         closed: AtomicBool::new(false),
+        truncations: AtomicU64::new(0),
         cleaned_to: AtomicI64::new(known.cleaned_to.min(loaded.log_end)),
         checkpointed: AtomicI64::new(known.recovery_point.min(loaded.log_end)),
         appended_bytes: AtomicU64::new(0),
@@ -182,18 +187,12 @@ impl Loader<'_> {
         Ok(Loaded { segments, log_end, epochs, producers, made_segment })
     }
 
-    /// Lists the directory and removes what an interrupted deletion, cleaning or replacement left.
     fn list(&self) -> io::Result<Files> {
+        leftovers::clear(&**self.disk(), &self.dir)?;
         let mut files = Files::default();
         for entry in self.disk().read_dir(&self.dir)? {
             let path = self.dir.join(&entry.name);
             if entry.kind != FileKind::File {
-                continue;
-            }
-            let left_over =
-                [DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, ".tmp"].iter().any(|suffix| entry.name.ends_with(suffix));
-            if left_over {
-                self.disk().remove_file(&path)?;
                 continue;
             }
             match parse_file_name(&entry.name) {

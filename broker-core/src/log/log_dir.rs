@@ -10,13 +10,17 @@ use levada_env::disk::{DiskLock, FileKind};
 use levada_env::{Env, Instant, time::Duration};
 use parking_lot::{Mutex, RwLock};
 
-use super::LogError;
+use super::byte_budget::ByteBudget;
 use super::retention::Trash;
+use super::{LogError, LogManagerOptions};
 
 /// Free space is asked for again after this many bytes were appended, however much there was.
 const RECHECK_BYTES: i64 = 64 << 20;
 /// How often a full disk is asked again.
 const RECHECK_FULL: Duration = Duration::from_millis(200);
+
+/// Of the append queue's bytes, one part in so many comes on top for the broker's own topics.
+const RESERVED_QUEUE: usize = 4;
 
 /// Tells the directory's partitions why it is out of service.
 type OfflineListener = Box<dyn Fn(&str) + Send + Sync>;
@@ -39,6 +43,11 @@ pub struct LogDir {
     offline: RwLock<Option<Arc<str>>>,
     offline_listener: OnceLock<OfflineListener>,
     refused: AtomicU64,
+    /// Bytes of batches that wait to be written: of ordinary topics, and of those that may use the reserve.
+    queue: ByteBudget,
+    reserved_queue: ByteBudget,
+    /// Held by the one log being compacted.
+    pub(super) cleaning: Mutex<()>,
     trash: Mutex<Trash>,
     checkpointer: OnceLock<Checkpointer>,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
@@ -51,17 +60,26 @@ impl fmt::Debug for LogDir {
 }
 
 impl LogDir {
-    pub(super) fn new(env: Env, path: PathBuf, lane: u16, reserve: u64, lock: Option<Box<dyn DiskLock>>) -> Self {
+    pub(super) fn new(
+        env: Env,
+        path: PathBuf,
+        lane: u16,
+        options: &LogManagerOptions,
+        lock: Option<Box<dyn DiskLock>>,
+    ) -> Self {
         Self {
             path: Arc::new(path),
             lane,
             env,
-            reserve,
+            reserve: options.reserve_bytes,
+            queue: ByteBudget::new(options.append_queue_bytes),
+            reserved_queue: ByteBudget::new((options.append_queue_bytes / RESERVED_QUEUE).max(1 << 20)),
             available: AtomicI64::new(0),
             checked: Mutex::new(None),
             offline: RwLock::new(None),
             offline_listener: OnceLock::new(),
             refused: AtomicU64::new(0),
+            cleaning: Mutex::default(),
             trash: Mutex::default(),
             checkpointer: OnceLock::new(),
             lock: Mutex::new(lock),
@@ -101,6 +119,8 @@ impl LogDir {
         let cause: Arc<str> = format!("{operation} failed in {}: {error}", self.path.display()).into();
         *offline = Some(Arc::clone(&cause));
         drop(offline);
+        self.queue.close();
+        self.reserved_queue.close();
         tracing::error!(log_dir = %self.path.display(), %cause, "log directory is offline until restart");
         if let Some(listener) = self.offline_listener.get() {
             listener(&cause);
@@ -134,13 +154,47 @@ impl LogDir {
         Err(self.storage_full())
     }
 
+    /// The share of the append queue that topics of this kind have.
+    pub(super) fn queue_share(&self, internal: bool) -> &ByteBudget {
+        if internal { &self.reserved_queue } else { &self.queue }
+    }
+
+    /// Bytes of batches that wait to be written.
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.used() + self.reserved_queue.used()
+    }
+
+    /// Whether a file of `bytes` may be written beside the one that it will replace. Half of the reserve is open to the broker's own
+    /// topics, which shrink by it; the other half is left to their appends. Say [`LogDir::space_changed`] when it is over.
+    pub(super) fn admit_rewrite(&self, bytes: u64, internal: bool) -> Result<(), LogError> {
+        let floor = if internal { self.reserve / 2 } else { self.reserve };
+        match self.env.disk.available_space(&self.path) {
+            Ok(free) if free < bytes.saturating_add(floor) => {
+                Err(LogError::StorageFull { dir: Arc::clone(&self.path) })
+            }
+            Ok(free) => {
+                // Appends meanwhile have what is left.
+                let left = i64::try_from(free - bytes).unwrap_or(i64::MAX);
+                self.available.fetch_min(left, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Files went or came: the next append asks for free space again.
+    pub(super) fn space_changed(&self) {
+        self.available.store(0, Ordering::Relaxed);
+        *self.checked.lock() = None;
+    }
+
     pub(super) fn storage_full(&self) -> LogError {
         self.refused.fetch_add(1, Ordering::Relaxed);
         LogError::StorageFull { dir: Arc::clone(&self.path) }
     }
 
-    /// Appends refused for lack of space so far.
-    pub fn refused_appends(&self) -> u64 {
+    /// Writes refused for lack of space so far.
+    pub fn refused_writes(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 

@@ -15,7 +15,9 @@ use super::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
 use super::dir_identity::open_dir;
 use super::loader::{Checkpointed, LoadContext, load};
 use super::partition_log::Inner;
-use super::{BufPool, LogConfig, LogDir, LogError, OpenError, PartitionLog, TailCache, TopicPartition, background};
+use super::{
+    BufPool, ByteBudget, LogConfig, LogDir, LogError, OpenError, PartitionLog, TailCache, TopicPartition, background,
+};
 
 /// Ends the name of the directory of a deleted partition.
 pub(super) const DELETE_SUFFIX: &str = "-delete";
@@ -35,6 +37,10 @@ pub struct LogManagerOptions {
     pub default_config: LogConfig,
     /// Disk space that ordinary topics leave free.
     pub reserve_bytes: u64,
+    /// Bytes of batches that may wait to be written, per log directory; the broker's own topics have a quarter of it on top.
+    pub append_queue_bytes: usize,
+    /// Memory for unpacking compressed batches while they are checked. One batch may take more, alone.
+    pub unpack_bytes: usize,
     /// Budget of the tail cache.
     pub tail_cache_bytes: usize,
     /// Unused buffers kept.
@@ -52,6 +58,8 @@ impl LogManagerOptions {
             cluster_id: None,
             default_config: LogConfig::default(),
             reserve_bytes: 16 << 20,
+            append_queue_bytes: 32 << 20,
+            unpack_bytes: 64 << 20,
             tail_cache_bytes: 16 << 20,
             idle_buffer_bytes: 16 << 20,
             retention_check: Duration::from_secs(300),
@@ -87,16 +95,18 @@ impl LogManager {
     /// Opens the log directories and every partition in them, verifying what an unclean stop left.
     pub async fn open(env: Env, options: LogManagerOptions) -> Result<Arc<Self>, OpenError> {
         let (tail_cache, pool) = (TailCache::new(options.tail_cache_bytes), BufPool::new(options.idle_buffer_bytes));
+        let unpacking = ByteBudget::new(options.unpack_bytes);
         let mut cluster_id = options.cluster_id.clone();
         let mut dirs = Vec::new();
         for (lane, path) in options.dirs.iter().enumerate() {
             let (lock, directory_id) = open_dir(&env, path, options.node_id, &mut cluster_id)?;
-            let log_dir = LogDir::new(env.clone(), path.clone(), lane as u16, options.reserve_bytes, Some(lock));
+            let log_dir = LogDir::new(env.clone(), path.clone(), lane as u16, &options, Some(lock));
             let context = LoadContext {
                 env: env.clone(),
                 log_dir: Arc::new(log_dir),
                 tail_cache: Arc::clone(&tail_cache),
                 pool: Arc::clone(&pool),
+                unpacking: unpacking.clone(),
             };
             dirs.push(DirState { context, written: Mutex::default(), directory_id });
         }

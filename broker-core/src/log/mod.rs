@@ -13,10 +13,12 @@
 //!     manager.start_background()                                    retention, checkpoints, cleaning, flush.ms
 //!     manager.shutdown().await                                      sync, checkpoints, clean mark
 //!
-//! validate_batches(bytes, &ValidationRules) -> Result<ValidatedBatches, ValidationError>
-//!     on the caller's thread: CRC, structure, sizes, timestamps, LogAppendTime; the produce error table of the protocol sheet.
+//! log.validate(bytes, &ValidationRules).await? -> Result<ValidatedBatches, ValidationError>
+//!     CRC, structure, sizes, timestamps, LogAppendTime; the produce error table of the protocol sheet. Long ones run off the runtime;
+//!     validate_batches is the same on the caller's thread.
 //!
-//! log.append(AppendRequest::leader(validated, leader_epoch)) -> impl Future<Output = Result<AppendInfo, LogError>>
+//! log.reserve(bytes).await? -> AppendPermit                         room in the log directory's append queue; a slow disk pushes back here
+//! log.append(AppendRequest::leader(validated, leader_epoch), permit) -> impl Future<Output = Result<AppendInfo, LogError>>
 //!     queued when called (not when polled) and done whatever happens to the caller; resolves once written and readable.
 //!     AppendInfo { base_offset, last_offset, log_append_time_ms, log_start_offset, duplicate }
 //! log.wait_durable(end_offset).await -> Result<(), LogError>        until durable_end_offset >= end_offset (fsync policy),
@@ -41,22 +43,27 @@
 //! - One [`std::sync`]-like lock per partition (`Writer`) is held over every change of the segment list, on disk threads only. Readers never
 //!   take it: they see the published segment list, sizes and offsets.
 //! - The append job of a partition is alone (one in flight), so is its sync job. Order of publication after a write: index, segment size,
-//!   log end offset, tail cache, observer, answers.
+//!   tail cache, log end offset, observer, answers.
 //! - Nothing is acknowledged from memory alone: `durable_end_offset` moves only after the sync of every file and directory entry below it
 //!   (invariant 1). A failed sync takes the log directory offline and is never retried.
 
 #![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod append;
+mod append_queue;
+mod append_write;
 mod background;
 mod buf_pool;
+mod byte_budget;
 mod checkpoint;
+mod clean_segment;
 mod cleaner;
 mod config;
 mod dir_checkpoints;
 mod dir_identity;
 mod error;
 mod leader_epochs;
+mod leftovers;
 mod load_dir;
 mod loader;
 mod log_dir;
@@ -77,9 +84,11 @@ mod time_index;
 mod timestamps;
 mod truncate;
 mod validate;
+mod validate_run;
 
-pub use append::{AppendInfo, AppendRequest};
+pub use append_queue::{AppendInfo, AppendPermit, AppendRequest, FrameRoom};
 pub use buf_pool::{BufPool, PooledBuf};
+pub use byte_budget::{BudgetClosed, ByteBudget, BytePermit};
 pub use checkpoint::{decode_uuid, encode_uuid};
 pub use config::LogConfig;
 pub use error::{LogError, OpenError};

@@ -11,14 +11,14 @@ use levada_env::{Env, IoClass};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
-use super::append::Pending;
+use super::append_queue::Pending;
 use super::checkpoint::{self, PARTITION_METADATA_FILE};
 use super::leader_epochs::LeaderEpochs;
 use super::producer_state::ProducerStates;
 use super::segment::Segment;
 use super::sync::SyncState;
 use super::tail_cache::{PartitionTail, TailCache};
-use super::{BufPool, EpochEndOffset, EpochEntry, LogConfig, LogDir, LogError};
+use super::{BufPool, ByteBudget, EpochEndOffset, EpochEntry, LogConfig, LogDir, LogError};
 
 /// A topic and a partition number. Ordered by topic, then number.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +92,8 @@ pub(super) struct Writer {
     pub(super) since_index_entry: u64,
     /// Taken off `segment.ms` for the active segment.
     pub(super) jitter_ms: i64,
+    /// The active segment's file has part of a failed write behind its last batch.
+    pub(super) torn: bool,
 }
 
 pub(super) struct Inner {
@@ -114,8 +116,12 @@ pub(super) struct Inner {
     pub(super) tail: Arc<PartitionTail>,
     pub(super) tail_cache: Arc<TailCache>,
     pub(super) pool: Arc<BufPool>,
+    /// Memory for unpacking compressed batches, the process over.
+    pub(super) unpacking: ByteBudget,
     pub(super) observer: RwLock<Option<Arc<dyn LogObserver>>>,
     pub(super) closed: AtomicBool,
+    /// How often the log was cut at its end: what began before knows nothing of what was appended since.
+    pub(super) truncations: AtomicU64,
     /// Cleaned up to here; owned by the cleaner.
     pub(super) cleaned_to: AtomicI64,
     /// Recovery point in the log directory's checkpoint file.

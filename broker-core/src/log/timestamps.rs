@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use levada_env::IoClass;
-use levada_wire::records::{Batch, RecordIter};
+use levada_wire::records::{Batch, RecordStream};
 
 use super::LogError;
 use super::partition_log::{Inner, PartitionLog};
@@ -21,7 +21,7 @@ pub struct TimestampOffset {
     pub leader_epoch: i32,
 }
 
-/// Most bytes a batch may have when decompressed to look for a record's time.
+/// Most bytes of a batch that are unpacked, piece by piece, to look for a record's time.
 const DECOMPRESSED_LIMIT: usize = 128 << 20;
 
 impl PartitionLog {
@@ -102,10 +102,11 @@ fn record_at_least(
 ) -> io::Result<Option<TimestampOffset>> {
     let batch = read_batch(segment, found)?;
     let damaged = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    for record in RecordIter::of(&batch, DECOMPRESSED_LIMIT).map_err(damaged)? {
+    for record in RecordStream::new(&batch, DECOMPRESSED_LIMIT).map_err(damaged)? {
         let record = record.map_err(damaged)?;
-        if record.timestamp >= timestamp && record.offset >= start && record.offset < end {
-            let (timestamp, offset, leader_epoch) = (record.timestamp, record.offset, batch.header.leader_epoch);
+        let offset = batch.header.base_offset.saturating_add(i64::from(record.offset_delta));
+        if record.timestamp >= timestamp && offset >= start && offset < end {
+            let (timestamp, leader_epoch) = (record.timestamp, batch.header.leader_epoch);
             return Ok(Some(TimestampOffset { timestamp, offset, leader_epoch }));
         }
     }

@@ -48,6 +48,8 @@ impl Inner {
         if offset >= log_end {
             return Ok(log_end);
         }
+        let last = self.active();
+        self.cut_torn(&mut writer, &last, last.size()).map_err(|error| self.write_failed("truncate", &error))?;
         let segments = self.segments();
         let holder = segments.partition_point(|segment| segment.base_offset < offset);
         let Some(active) = holder.checked_sub(1).and_then(|holder| segments.get(holder)) else {
@@ -73,6 +75,7 @@ impl Inner {
             .and_then(|()| Segment::create(&self.env.disk, &self.dir, offset, self.env.clock.wall_ms()));
         let segment = made.map_err(|error| self.write_failed("truncate", &error))?;
         self.set_segments(vec![Arc::new(segment)]);
+        writer.torn = false;
         self.log_end_offset.store(offset, Ordering::Release);
         self.log_start_offset.store(offset, Ordering::Release);
         self.high_watermark.store(offset, Ordering::Release);
@@ -88,6 +91,7 @@ impl Inner {
     /// Readers and waiters learn first that the tail is gone.
     fn lower_end(&self, end: i64) {
         let log_start_offset = self.log_start();
+        self.truncations.fetch_add(1, Ordering::AcqRel);
         self.log_end_offset.store(end, Ordering::Release);
         self.log_start_offset.fetch_min(end, Ordering::AcqRel);
         self.high_watermark.fetch_min(end, Ordering::AcqRel);

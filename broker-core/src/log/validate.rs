@@ -1,8 +1,8 @@
-//! The check of produced batches, on the caller's thread, before they are queued for the append thread. One row of the protocol sheet's
-//! produce table per variant of [`ValidationError`].
+//! The check of produced batches before they are queued for the append thread. One row of the protocol sheet's produce table per variant of
+//! [`ValidationError`]. Records are walked as they come out of the decoder, never held unpacked (`validate_run` says on which thread).
 
 use bytes::Bytes;
-use levada_wire::records::{Batch, BatchHeader, Compression, NO_PRODUCER_ID, NO_TIMESTAMP, RecordError, walk_records};
+use levada_wire::records::{Batch, BatchHeader, Compression, NO_PRODUCER_ID, NO_TIMESTAMP, RecordError, walk_batch};
 
 use super::LogConfig;
 use crate::config::TimestampType;
@@ -65,7 +65,7 @@ pub struct ValidationRules<'a> {
     pub zstd_allowed: bool,
     /// `record.validation=full`: walk compressed batches too.
     pub full: bool,
-    /// Most bytes a batch may have when decompressed for validation.
+    /// Most bytes a batch may unpack to where it is walked.
     pub decompressed_limit: usize,
 }
 
@@ -188,7 +188,7 @@ fn check_batch(
     let walk = codec == Compression::None || rules.full || rules.config.compact || append_time.is_some();
     let mut fixed = header;
     if walk {
-        let summary = walk_records(&header, &batch.decompressed(rules.decompressed_limit)?)?;
+        let summary = walk_batch(&batch, rules.decompressed_limit)?;
         if let (true, Some(index)) = (rules.config.compact && !header.is_control(), summary.first_null_key) {
             let message = format!("record {index} has no key, which a compacted topic needs");
             return Err(ValidationError::InvalidRecord { batch_index: Some(index), message });

@@ -201,7 +201,8 @@ impl Worker {
         let config = self.log.config();
         let rules = ValidationRules::new(&config, now_ms, AppendOrigin::Coordinator);
         let batches = validate_batches(Bytes::from(builder.finish()), &rules).map_err(|error| failed(&error))?;
-        let append = self.log.append(AppendRequest::coordinator(batches, self.leader_epoch));
+        let permit = self.log.reserve(batches.size()).await.map_err(|error| failed(&error))?;
+        let append = self.log.append(AppendRequest::coordinator(batches, self.leader_epoch), permit);
         let info = append.await.map_err(|error| failed(&error))?;
         self.log.wait_durable(info.last_offset + 1).await.map_err(|error| failed(&error))?;
         self.log.set_high_watermark(info.last_offset + 1);

@@ -11,8 +11,8 @@ use super::fetch_signal::{FetchSignal, Watch, Watchers};
 use super::waits::OffsetWaits;
 use crate::config::AckDurability;
 use crate::log::{
-    AppendInfo, AppendOrigin, AppendRequest, LogError, LogObserver, LogRead, PartitionLog, ReadLimits, ValidationRules,
-    validate_batches,
+    AppendInfo, AppendOrigin, AppendRequest, FrameRoom, LogError, LogObserver, LogRead, PartitionLog, ReadLimits,
+    ValidationRules,
 };
 
 /// A leader's view of its partition. The in-sync replicas are this broker alone until followers exist; then the high
@@ -142,9 +142,15 @@ impl Partition {
         }
     }
 
-    /// Check batches and hand them to the log. They are queued when this returns, in the order of the calls, and are
-    /// written whatever happens to the caller.
-    pub fn append(self: &Arc<Self>, batches: Bytes, rules: AppendRules) -> Result<PendingAppend, ReplicaError> {
+    /// Check batches and hand them to the log, once it has room for them: a slow disk pushes back here. They are queued
+    /// when this resolves, in the order in which a caller makes and awaits its calls, and are then written whatever
+    /// happens to the caller.
+    pub async fn append(
+        self: &Arc<Self>,
+        batches: Bytes,
+        rules: AppendRules,
+        frame: &mut FrameRoom,
+    ) -> Result<PendingAppend, ReplicaError> {
         let config = self.log.config();
         if rules.acks == -1 && rules.min_insync_replicas > 1 {
             let wanted = rules.min_insync_replicas;
@@ -155,12 +161,13 @@ impl Partition {
             full: rules.full_validation,
             ..ValidationRules::new(&config, rules.now_ms, rules.origin)
         };
-        let validated = validate_batches(batches, &validation)?.received_in(rules.frame_bytes);
+        let validated = self.log.validate(batches, &validation).await??.received_in(frame.frame_bytes());
+        let permit = self.log.reserve_in(frame, validated.size()).await?;
         let request = match rules.origin {
             AppendOrigin::Coordinator => AppendRequest::coordinator(validated, self.leader_epoch()),
             _ => AppendRequest::leader(validated, self.leader_epoch()),
         };
-        let written = self.log.append(request);
+        let written = self.log.append(request, permit);
         Ok(PendingAppend { partition: self.clone(), written: Box::pin(written) })
     }
 
@@ -262,8 +269,6 @@ pub struct AppendRules {
     pub zstd_allowed: bool,
     /// `record.validation=full`.
     pub full_validation: bool,
-    /// Bytes of the buffer they are slices of, if that holds more than them.
-    pub frame_bytes: usize,
 }
 
 /// Moves the high watermark. Holds the partition weakly: the log must not keep it alive.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::partition::AppendRules;
 use super::{Partition, ReplicaError, ReplicaManager, TopicRef};
 use crate::config::BrokerConfig;
-use crate::log::{AppendOrigin, LogConfig, LogError, LogManager, LogManagerOptions, TopicPartition};
+use crate::log::{AppendOrigin, FrameRoom, LogConfig, LogError, LogManager, LogManagerOptions, TopicPartition};
 use crate::quorum::{MetadataQuorum, MetadataRecord, QuorumOptions, SingleNodeQuorum};
 
 const DIR: &str = "/data";
@@ -60,9 +60,8 @@ async fn append(partition: &Arc<Partition>) -> Result<i64, ReplicaError> {
         min_insync_replicas: 1,
         zstd_allowed: true,
         full_validation: false,
-        frame_bytes: 0,
     };
-    let pending = partition.append(Bytes::from(builder.finish()), rules)?;
+    let pending = partition.append(Bytes::from(builder.finish()), rules, &mut FrameRoom::default()).await?;
     Ok(pending.acknowledged(-1).await?.base_offset)
 }
 

@@ -162,7 +162,7 @@ impl Connection {
         let request = frame.request().map_err(|error| self.malformed(&error))?;
         let held = Held { frame, frame_bytes, request, permit };
         if self.pending.admits(may_overlap(&held.request)) {
-            self.begin(held).await;
+            self.begin(held).await?;
         } else {
             self.held = Some(held);
         }
@@ -180,7 +180,8 @@ impl Connection {
         Ended::Malformed(error.to_string())
     }
 
-    async fn begin(&mut self, held: Held) {
+    /// Begin a request. While it waits for its turn at the disk, the answers to those before it go out.
+    async fn begin(&mut self, held: Held) -> Result<(), Ended> {
         let Held { frame, frame_bytes, request, permit } = held;
         if self.ctx.client_id.as_deref() != frame.client_id.as_deref() {
             self.ctx.client_id = frame.client_id.as_deref().map(Arc::from);
@@ -188,13 +189,30 @@ impl Connection {
         self.ctx.api_version = frame.api_version;
         self.ctx.frame_bytes = frame_bytes;
         let overlaps = may_overlap(&request);
-        let begun = begin(&self.services, &self.ctx, request).await;
+        let (services, ctx) = (self.services.clone(), self.ctx.clone());
+        let mut starting = std::pin::pin!(begin(&services, &ctx, request));
+        let begun = loop {
+            tokio::select! {
+                biased;
+                begun = &mut starting => break begun,
+                outcome = self.pending.next() => self.send(outcome).await?,
+            }
+        };
         let (api_version, correlation_id) = (frame.api_version, frame.correlation_id);
         self.pending.push(Pending { api_version, correlation_id, overlaps, begun, _permit: permit });
+        Ok(())
     }
 
     /// Send an answer and those that are ready behind it; begin the request that waited for them.
     async fn answer(&mut self, first: Outcome) -> Result<(), Ended> {
+        self.send(first).await?;
+        match self.held.take_if(|held| self.pending.admits(may_overlap(&held.request))) {
+            Some(held) => self.begin(held).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, first: Outcome) -> Result<(), Ended> {
         let mut next = Some(first);
         while let Some(outcome) = next {
             match outcome {
@@ -207,11 +225,7 @@ impl Connection {
             }
             next = if self.output.len() < COLLECT { self.pending.next_ready() } else { None };
         }
-        self.flush().await?;
-        if let Some(held) = self.held.take_if(|held| self.pending.admits(may_overlap(&held.request))) {
-            self.begin(held).await;
-        }
-        Ok(())
+        self.flush().await
     }
 
     async fn flush(&mut self) -> Result<(), Ended> {

@@ -31,6 +31,8 @@ pub enum IoClass {
     Read,
     /// Retention, cleaning, checkpoints, recovery.
     Maintenance,
+    /// Work on data in memory that takes longer than a task of the async runtime may.
+    Compute,
 }
 
 /// How to open a file. All files are opened for reading.

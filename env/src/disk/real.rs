@@ -22,6 +22,7 @@ const MAX_SLICES: usize = 1024;
 const SYNC_THREADS: usize = 8;
 const READ_THREADS: usize = 4;
 const MAINTENANCE_THREADS: usize = 2;
+const COMPUTE_THREADS: usize = 2;
 
 /// Files of the operating system, with lazily started threads for submitted jobs.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct RealDisk {
     sync: Pool,
     read: Pool,
     maintenance: Pool,
+    compute: Pool,
 }
 
 impl RealDisk {
@@ -40,6 +42,7 @@ impl RealDisk {
             sync: Pool::new("log-sync", SYNC_THREADS),
             read: Pool::new("log-read", READ_THREADS),
             maintenance: Pool::new("log-maint", MAINTENANCE_THREADS),
+            compute: Pool::new("log-compute", COMPUTE_THREADS),
         }
     }
 
@@ -148,6 +151,7 @@ impl Disk for RealDisk {
             IoClass::Sync => self.sync.submit(job),
             IoClass::Read => self.read.submit(job),
             IoClass::Maintenance => self.maintenance.submit(job),
+            IoClass::Compute => self.compute.submit(job),
         }
     }
 }

@@ -29,6 +29,12 @@ pub struct SimFaults {
     pub short_writes: bool,
     /// Syncs say they succeeded and do nothing: for showing that a test notices.
     pub ignore_syncs: bool,
+    /// The next so many writes fail with ENOSPC, whatever space there was when it was asked for.
+    pub refuse_writes: u32,
+    /// The next so many truncations fail with ENOSPC, as they may on file systems that never overwrite.
+    pub refuse_truncations: u32,
+    /// Append jobs wait while this is set: a disk that hangs.
+    pub stall_appends: bool,
 }
 
 /// The simulated disk. See [`crate::sim`].
@@ -312,11 +318,14 @@ impl Disk for SimDisk {
         let micros = match class {
             IoClass::Append { .. } => self.inner.rng.below(300),
             IoClass::Sync => 200 + self.inner.rng.below(10_000),
-            IoClass::Read | IoClass::Maintenance => self.inner.rng.below(1000),
+            IoClass::Read | IoClass::Maintenance | IoClass::Compute => self.inner.rng.below(1000),
         };
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move {
             crate::time::sleep(Duration::from_micros(micros)).await;
+            while matches!(class, IoClass::Append { .. }) && inner.faults.lock().stall_appends {
+                crate::time::sleep(Duration::from_millis(1)).await;
+            }
             if !inner.dead.load(std::sync::atomic::Ordering::SeqCst) {
                 job();
             }
@@ -349,6 +358,7 @@ impl DiskFile for SimFile {
         let data: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
         self.inner.alive("write", &self.path, offset, data.len() as u64)?;
         self.inner.fail(|faults| &mut faults.fail_writes)?;
+        self.inner.fail(|faults| &mut faults.refuse_writes).map_err(|_| io::ErrorKind::StorageFull)?;
         let short = self.inner.faults.lock().short_writes && self.inner.rng.below(4) == 0;
         let mut state = self.inner.state.lock();
         let size = state.inodes.get(&self.id).map_or(0, |inode| inode.current.len() as u64);
@@ -382,6 +392,7 @@ impl DiskFile for SimFile {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.inner.alive("truncate", &self.path, len, 0)?;
+        self.inner.fail(|faults| &mut faults.refuse_truncations).map_err(|_| io::ErrorKind::StorageFull)?;
         if let Some(inode) = self.inner.state.lock().inodes.get_mut(&self.id) {
             inode.truncate(len as usize);
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::decoder::decoder_memory;
 use super::{BatchHeader, Compression, HEADER_LEN, RecordError, RecordIter, decompress};
 
 /// One whole batch. The header is kept by value, so the batch can come from two pieces of memory (the log patches headers in a copy and
@@ -44,6 +45,11 @@ impl Batch {
             Compression::None => Ok(self.records.clone()),
             codec => Ok(Bytes::from(decompress(codec, &self.records, limit)?)),
         }
+    }
+
+    /// Bytes of memory that unpacking the records as a stream may take, whatever they unpack to.
+    pub fn walk_memory(&self, limit: usize) -> usize {
+        self.header.compression().map_or(0, |codec| decoder_memory(codec, &self.records, limit))
     }
 
     /// The records, decompressed to at most `limit` bytes.

@@ -24,8 +24,8 @@ pub enum Compression {
 }
 
 /// Of xerial's snappy framing: magic, version 1, compatible version 1.
-const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
-const XERIAL_HEADER_LEN: usize = 16;
+pub(super) const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
+pub(super) const XERIAL_HEADER_LEN: usize = 16;
 const XERIAL_BLOCK: usize = 32 * 1024;
 
 impl Compression {
@@ -174,7 +174,7 @@ fn snappy_decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, RecordError>
     Ok(out)
 }
 
-fn snappy_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), RecordError> {
+pub(super) fn snappy_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), RecordError> {
     let fail = |error: snap::Error| RecordError::Decompress { codec: Compression::Snappy, reason: error.to_string() };
     let length = snap::raw::decompress_len(block).map_err(fail)?;
     // Snappy expands at most some 21-fold (a two-byte copy yields 64 bytes), so a larger claim is a lie not worth the memory.

@@ -2,7 +2,8 @@
 //!
 //! - [`BatchHeader`]: the 61 bytes in front, parsed by value; patching in place; CRC-32C.
 //! - [`BatchIter`], [`Batch`]: whole batches out of one or several `Bytes`, without copying.
-//! - [`walk_records`]: structural check of an uncompressed records block without allocation.
+//! - [`walk_records`]: structural check of an uncompressed records block without allocation; [`walk_batch`]: of any batch, unpacked as a
+//!   stream ([`RecordStream`]) in memory that does not depend on how far it unpacks.
 //! - [`RecordRefIter`], [`RecordIter`]: records of a (decompressed) block, borrowed or as `Bytes`.
 //! - [`compress`], [`decompress`]: the five codecs, bounded in what they may produce.
 //! - [`RecordBatchBuilder`]: batches from records, into recycled buffers.
@@ -15,9 +16,11 @@ mod batch;
 mod builder;
 mod compression;
 pub mod control;
+mod decoder;
 mod error;
 mod header;
 mod record;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod varint;
@@ -35,4 +38,5 @@ pub use header::{
     rewrite_log_append_time,
 };
 pub use record::{HeaderIter, Record, RecordHeader, RecordIter, RecordRef, RecordRefIter};
-pub use walk::{WalkSummary, walk_records};
+pub use stream::{RecordMeta, RecordStream};
+pub use walk::{WalkSummary, walk_batch, walk_records};

@@ -83,6 +83,33 @@ proptest! {
     }
 
     #[test]
+    fn a_stream_says_of_a_block_what_a_walk_over_the_whole_of_it_says(
+        records in vec(model_record(), 1..8), large in 0usize..100_000, codec in 0u8..5,
+        damage in option::of((any::<prop::sample::Index>(), any::<u8>(), 0usize..3)),
+    ) {
+        let codec = Compression::from_id(codec).unwrap();
+        let mut records = records;
+        records.push((9, Some(vec![1; large]), Some(vec![2; large / 2]), vec![(vec![b'h'; large / 3], Some(vec![3; 9]))]));
+        let plain = Batch::split_from(&mut Bytes::from(build(&records, Compression::None))).unwrap();
+        let mut block = plain.records.to_vec();
+        if let Some((at, byte, cut)) = damage {
+            let at = at.index(block.len());
+            match cut {
+                0 => block.truncate(at),
+                1 => block.insert(at, byte),
+                _ => block[at] = byte,
+            }
+        }
+        let mut packed = Vec::new();
+        compress(codec, None, &block, &mut packed).unwrap();
+        let mut header = plain.header;
+        header.attributes = i16::from(codec.id());
+        let batch = Batch { header, records: packed.into() };
+        prop_assert_eq!(walk_batch(&batch, LIMIT).ok(), walk_records(&header, &block).ok());
+        prop_assert!(walk_batch(&batch, block.len().saturating_sub(1)).is_err() || codec == Compression::None);
+    }
+
+    #[test]
     fn a_flipped_bit_is_noticed_and_nothing_panics(records in vec(model_record(), 1..5), codec in 0u8..5, at: prop::sample::Index, bit in 0u8..8) {
         let mut bytes = build(&records, Compression::from_id(codec).unwrap());
         let at = at.index(bytes.len());
@@ -108,6 +135,10 @@ proptest! {
         let _ = RecordRefIter::new(&bytes, count).count();
         if let Ok(codec) = Compression::from_id(codec) {
             let _ = decompress(codec, &bytes, 10_000);
+            let mut header = BatchHeader::parse(&build(&[(5, None, None, vec![])], codec)).unwrap();
+            (header.records_count, header.last_offset_delta) = (count, count.wrapping_sub(1));
+            let batch = Batch { header, records: Bytes::copy_from_slice(&bytes) };
+            let _ = (batch.walk_memory(10_000), walk_batch(&batch, 10_000));
             let mut framed = vec![0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
             framed.extend_from_slice(&bytes);
             let _ = decompress(codec, &framed, 10_000);

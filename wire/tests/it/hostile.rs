@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use levada_wire::frame::RequestFrame;
 use levada_wire::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest, SaslAuthenticateRequest};
+use levada_wire::records::{Batch, Compression, RecordBatchBuilder, walk_batch};
 use levada_wire::{DecodeError, Message, versions};
 
 use crate::allocations::peak;
@@ -247,4 +248,23 @@ fn bytes_after_a_message_are_left_or_refused() {
     MetadataRequest::decode(&mut rest, 4).unwrap();
     assert_eq!(rest, Bytes::from_static(&[1, 2, 3]));
     assert_eq!(MetadataRequest::decode_exact(bytes.into(), 4), Err(DecodeError::TrailingBytes(3)));
+}
+
+#[test]
+fn passing_over_a_batch_that_unpacks_far_takes_the_memory_that_was_told_and_no_more() {
+    // zstd's memory is not counted here: it is C's.
+    for codec in [Compression::Gzip, Compression::Lz4, Compression::Snappy] {
+        let mut builder = RecordBatchBuilder::new(Vec::new());
+        for i in 0..16u8 {
+            builder.append(0, None, Some(&vec![i; 2 << 20]), []).unwrap();
+        }
+        let packed = builder.finish_with(codec, None, &mut Vec::new()).unwrap();
+        let batch = Batch::split_from(&mut Bytes::from(packed)).unwrap();
+        let told = batch.walk_memory(1 << 30);
+        assert!(told < 1 << 20, "{codec}: {told}");
+        let used = peak(|| assert!(walk_batch(&batch, 64 << 20).is_ok()));
+        assert!(used <= told + (64 << 10), "{codec}: {used} bytes, {told} told");
+        let used = peak(|| assert!(walk_batch(&batch, 1 << 20).is_err()));
+        assert!(used <= told + (64 << 10), "{codec}: {used} bytes, {told} told");
+    }
 }

@@ -12,13 +12,13 @@ use crate::log::*;
 async fn a_group_of_appends_keeps_its_order_and_its_batches() {
     let (_sim, _manager, log) = sim(2, small_segments()).await;
     let config = LogConfig::default();
-    let appends: Vec<_> = (0..50)
-        .map(|i| {
-            let batch = batch_of(&[value(i * 2), value(i * 2 + 1)], i);
-            let rules = ValidationRules::new(&config, 0, AppendOrigin::Coordinator);
-            log.append(AppendRequest::leader(validate_batches(batch, &rules).unwrap(), 0))
-        })
-        .collect();
+    let mut appends = Vec::new();
+    for i in 0..50 {
+        let batch = batch_of(&[value(i * 2), value(i * 2 + 1)], i);
+        let rules = ValidationRules::new(&config, 0, AppendOrigin::Coordinator);
+        let request = AppendRequest::leader(validate_batches(batch, &rules).unwrap(), 0);
+        appends.push(log.append(request, log.reserve(1).await.unwrap()));
+    }
     for (i, append) in appends.into_iter().enumerate() {
         let info = append.await.unwrap();
         assert_eq!((info.base_offset, info.last_offset, info.duplicate), (i as i64 * 2, i as i64 * 2 + 1, false));
@@ -70,7 +70,8 @@ async fn a_duplicate_inside_one_group_is_not_appended_twice() {
     let (_sim, _manager, log) = sim(6, LogConfig::default()).await;
     let config = LogConfig::default();
     let rules = ValidationRules::new(&config, 0, AppendOrigin::Client);
-    let queue = |bytes| log.append(AppendRequest::leader(validate_batches(bytes, &rules).unwrap(), 0));
+    let permit = log.reserve(1).await.unwrap();
+    let queue = |bytes| log.append(AppendRequest::leader(validate_batches(bytes, &rules).unwrap(), 0), permit.clone());
     let (a, b) = (queue(idempotent(1, 0, 0, 2)), queue(idempotent(1, 0, 0, 2)));
     assert!(!a.await.unwrap().duplicate);
     let repeated = b.await.unwrap();
@@ -120,7 +121,8 @@ async fn an_append_whose_caller_left_is_done_all_the_same() {
     let (_sim, _manager, log) = sim(22, LogConfig::default()).await;
     let config = LogConfig::default();
     let rules = ValidationRules::new(&config, 0, AppendOrigin::Client);
-    drop(log.append(AppendRequest::leader(validate_batches(batch_of(&[value(0)], 0), &rules).unwrap(), 0)));
+    let request = AppendRequest::leader(validate_batches(batch_of(&[value(0)], 0), &rules).unwrap(), 0);
+    drop(log.append(request, log.reserve(1).await.unwrap()));
     levada_env::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(log.log_end_offset(), 1);
 }
@@ -138,9 +140,10 @@ async fn a_followers_batches_keep_their_offsets_and_epochs() {
         copied.extend_from_slice(&batch);
     }
     let batches = validate_batches(copied.into(), &rules).unwrap();
-    log.append(AppendRequest::replica(batches.clone())).await.unwrap();
+    let permit = log.reserve(1).await.unwrap();
+    log.append(AppendRequest::replica(batches.clone()), permit.clone()).await.unwrap();
     assert_eq!((log.log_end_offset(), log.latest_epoch()), (8, Some(EpochEntry { epoch: 3, start_offset: 7 })));
-    let refused = log.append(AppendRequest::replica(batches)).await;
+    let refused = log.append(AppendRequest::replica(batches), permit).await;
     assert!(matches!(refused, Err(LogError::NotContiguous { expected: 8, got: 0 })));
     log.truncate_fully_and_start_at(100).await.unwrap();
     assert_eq!((log.log_start_offset(), log.log_end_offset(), log.durable_end_offset()), (100, 100, 100));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use levada_env::sim::SimEnv;
 use levada_env::time::Duration;
-use levada_env::{Rng as _, SeededRng};
+use levada_env::{Disk as _, Rng as _, SeededRng};
 use levada_wire::records::{Compression, RecordBatchBuilder};
 
 use super::support::*;
@@ -138,4 +138,90 @@ async fn the_background_task_compacts_when_enough_is_dirty() {
     levada_env::time::sleep(Duration::from_secs(40)).await;
     assert!(log.size() < size / 2);
     assert_eq!(replay(&log).await.0, alive(&model));
+}
+
+fn names(sim: &SimEnv) -> Vec<String> {
+    sim.disk.read_dir(&partition_file("")).unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
+/// A log with something to compact, closed and opened again, so that no index is in memory.
+async fn reopened(seed: u64, reserve_bytes: u64) -> (SimEnv, std::sync::Arc<LogManager>, PartitionLog, Model) {
+    let (sim, manager, log) = sim(seed, config()).await;
+    let (rng, mut model, mut counter) = (SeededRng::new(seed), Model::new(), 0);
+    fill(&sim, &log, &rng, &mut model, &mut counter).await;
+    manager.shutdown().await;
+    drop((manager, log));
+    let manager = LogManager::open(sim.env(), LogManagerOptions { reserve_bytes, ..options() }).await.unwrap();
+    let log = manager.get(&partition()).unwrap();
+    log.update_config(config());
+    log.set_high_watermark(log.log_end_offset());
+    (sim, manager, log, model)
+}
+
+#[tokio::test(start_paused = true)]
+async fn compaction_leaves_the_reserve_alone_and_goes_on_when_there_is_space() {
+    let (sim, _manager, log, model) = reopened(4, 100_000).await;
+    sim.disk.faults(|faults| faults.capacity = Some(1 << 30));
+    let used = (1 << 30) - sim.disk.available_space(DIR.as_ref()).unwrap();
+    let size = log.size();
+    sim.disk.faults(|faults| faults.capacity = Some(used + 100_000 + 500));
+    let refused = log.compact().await;
+    assert!(matches!(refused, Err(LogError::StorageFull { .. })), "{refused:?}");
+    assert_eq!(log.size(), size);
+    log.update_config(LogConfig { internal: true, ..config() });
+    sim.disk.faults(|faults| faults.capacity = Some(used + 50_000 + 500));
+    assert!(log.compact().await.is_err(), "half of it is for appends alone");
+    sim.disk.faults(|faults| faults.capacity = Some(used + 50_000 + 10_000));
+    assert!(log.compact().await.unwrap() > 0);
+    assert_eq!(replay(&log).await.0, alive(&model));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_fills_up_under_compaction_has_no_half_cleaned_file_left() {
+    let (sim, _manager, log, model) = reopened(5, 0).await;
+    sim.disk.faults(|faults| faults.refuse_writes = 1);
+    assert!(matches!(log.compact().await, Err(LogError::StorageFull { .. })));
+    assert!(!names(&sim).iter().any(|name| name.ends_with(".cleaned")), "{:?}", names(&sim));
+    assert!(log.compact().await.unwrap() > 0);
+    assert_eq!(replay(&log).await.0, alive(&model));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_index_of_a_replaced_file_stays_for_the_one_that_took_its_name() {
+    let (sim, manager, log, _) = reopened(6, 0).await;
+    assert!(log.compact().await.unwrap() > 3);
+    manager.shutdown().await;
+    let mut entries = 0;
+    for name in names(&sim).iter().filter(|name| name.ends_with(".index")) {
+        let read =
+            |suffix: &str| sim.disk.read_file(&partition_file(&name.replace(".index", suffix)), 1 << 20).unwrap();
+        let (index, content) = (read(".index"), read(".log"));
+        let base: i64 = name.trim_end_matches(".index").parse().unwrap();
+        for entry in index.chunks(8) {
+            let number = |at: usize| i64::from(u32::from_be_bytes(entry[at..at + 4].try_into().unwrap()));
+            let header = levada_wire::records::BatchHeader::parse(&content[number(4) as usize..]).unwrap();
+            assert_eq!(header.last_offset(), base + number(0), "{name}");
+            entries += 1;
+        }
+    }
+    assert!(entries > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_do_not_fit_the_map_wait_for_the_next_pass_even_inside_a_batch() {
+    let (_sim, manager, log, model) = reopened(7, 0).await;
+    let mut before = -1;
+    loop {
+        // Each pass needs a recovery point that covers what the last one wrote.
+        manager.checkpoint().await;
+        log.inner.clean(0.0, 3).unwrap();
+        assert_eq!(replay(&log).await.0, alive(&model));
+        let cleaned_to = log.inner.cleaned_to.load(std::sync::atomic::Ordering::Relaxed);
+        if cleaned_to == before {
+            break;
+        }
+        assert!(cleaned_to - before <= 30, "no more than the map holds, and records of known keys between them");
+        before = cleaned_to;
+    }
+    assert!(before > log.log_end_offset() / 2);
 }

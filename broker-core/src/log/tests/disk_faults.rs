@@ -148,3 +148,31 @@ async fn files_that_went_with_a_deleted_partition_take_nothing_offline() {
     assert!(matches!(log.inner.write_failed("compaction", &gone), LogError::Closed));
     assert!(log.log_dir().offline_cause().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_refused_write_left_behind_never_becomes_part_of_the_log() {
+    let (sim, _manager, log) = sim(27, LogConfig::default()).await;
+    fill(&log, 0, 5).await;
+    log.wait_durable(5).await.unwrap();
+    // A full disk takes two of three batches, and refuses to cut the file back.
+    sim.disk.faults(|faults| faults.capacity = Some(1 << 30));
+    let left = sim.disk.available_space(DIR.as_ref()).unwrap();
+    let one = batch_of(&[value(5)], 0).len() as u64;
+    sim.disk.faults(|faults| (faults.capacity, faults.refuse_truncations) = (Some((1 << 30) - left + one * 5 / 2), 2));
+    let (config, permit) = (log.config(), log.reserve(1).await.unwrap());
+    let rules = ValidationRules::new(&config, 0, AppendOrigin::Client);
+    let queue = |i| {
+        let batches = validate_batches(batch_of(&[value(i)], 0), &rules).unwrap();
+        log.append(AppendRequest::leader(batches, 0), permit.clone())
+    };
+    let refused = [queue(5), queue(6), queue(7)];
+    for append in refused {
+        assert!(matches!(append.await, Err(LogError::StorageFull { .. })));
+    }
+    sim.disk.faults(|faults| faults.capacity = None);
+    assert!(matches!(queue(8).await, Err(LogError::StorageFull { .. })), "not on top of what is left behind");
+    assert_eq!(queue(9).await.unwrap().base_offset, 5);
+    log.wait_durable(6).await.unwrap();
+    let log = open(&sim.crash().env()).await.get(&partition()).unwrap();
+    assert_eq!(values_from(&log, 4).await, [(4, value(4)), (5, value(9))]);
+}

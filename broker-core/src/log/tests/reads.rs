@@ -56,7 +56,7 @@ async fn a_batch_that_is_a_small_part_of_its_frame_does_not_keep_the_frame() {
         let config = log.config();
         let rules = ValidationRules::new(&config, rules_now, AppendOrigin::Client);
         let batches = validate_batches(frame.slice(..batch.len()), &rules).unwrap().received_in(frame.len());
-        let info = log.append(AppendRequest::leader(batches, 0)).await.unwrap();
+        let info = log.append(AppendRequest::leader(batches, 0), log.reserve(1).await.unwrap()).await.unwrap();
         let cached = log.inner.tail.read(info.base_offset, info.last_offset + 1, 1 << 20, true).unwrap();
         let (first, _) = cached.iter().map(|batch| (&batch.records, &batch.header)).next().unwrap();
         assert_eq!(!first.is_empty() && within.contains(&first.as_ptr()), kept, "{padding}");

@@ -72,8 +72,9 @@ pub(super) async fn append_under(log: &PartitionLog, bytes: Bytes, epoch: i32) -
     let config = log.config();
     let now_ms = log.inner.env.clock.wall_ms();
     let rules = ValidationRules::new(&config, now_ms, AppendOrigin::Client);
-    let batches = validate_batches(bytes, &rules).unwrap();
-    log.append(AppendRequest::leader(batches, epoch)).await
+    let batches = log.validate(bytes, &rules).await.unwrap().unwrap();
+    let permit = log.reserve(batches.size()).await?;
+    log.append(AppendRequest::leader(batches, epoch), permit).await
 }
 
 /// All batches from `start` to the end, read with the given answer size.

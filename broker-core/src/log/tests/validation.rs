@@ -62,7 +62,7 @@ async fn a_wrong_largest_timestamp_is_put_right() {
     let dir = tempfile::tempdir().unwrap();
     let manager = LogManager::open(Env::real(), real_options(dir.path())).await.unwrap();
     let log = manager.create(partition(), None, config).await.unwrap();
-    log.append(AppendRequest::leader(checked, 0)).await.unwrap();
+    log.append(AppendRequest::leader(checked, 0), log.reserve(1).await.unwrap()).await.unwrap();
     forget_tail(&log);
     assert_eq!(read_from(&log, 0, 1000).await.unwrap().len(), 1, "its checksum fits, or reading would have failed");
     let opened = manager.env().disk.open(&dir.path().join("topic-0/00000000000000000000.log"), OpenOptions::READ);
