@@ -64,10 +64,11 @@ impl Inner {
             // The new segment begins at the log end even where a follower's batch leaves a gap: recovery relies on it.
             self.roll(writer, next)?;
         }
+        let now = Some(self.env.clock.now());
         let mut rest = request.batches.bytes.clone();
         for header in headers {
             let mut records = rest.split_to(header.size().min(rest.len()));
-            chunk.undo.extend(writer.producers.update(&header));
+            chunk.undo.extend(writer.producers.update(&header, now));
             chunk.headers.extend_from_slice(&header.to_bytes());
             chunk.size += header.size() as u64;
             chunk.batches.push(Staged {

@@ -77,8 +77,10 @@ fn flush_if_due(log: &PartitionLog, now: Instant) {
 
 fn enforce(log: &PartitionLog) {
     report(log, "retention", log.inner.delete_old_segments().map(|_| ()));
-    let oldest_ms = log.inner.env.clock.wall_ms().saturating_sub(log.config().producer_expiration_ms);
-    log.inner.writer.lock().producers.expire(oldest_ms);
+    let kept_for = Duration::from_millis(u64::try_from(log.config().producer_expiration_ms).unwrap_or(0));
+    if let Some(oldest) = log.inner.env.clock.now().checked_sub(kept_for) {
+        log.inner.writer.lock().producers.expire(oldest);
+    }
 }
 
 /// Stores indexes that were made anew for reads, then forgets what nobody uses.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use arc_swap::ArcSwap;
 use levada_env::disk::FileKind;
-use levada_env::{Disk, DiskFile, Env};
+use levada_env::{Disk, DiskFile, Env, Instant};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
@@ -183,7 +183,7 @@ impl Loader<'_> {
             rebuild_epochs(&segments, &mut epochs)?;
         }
         epochs.truncate_from_end(log_end.max(1));
-        let producers = load_producers(&**self.disk(), &self.dir, &segments, log_end)?;
+        let producers = load_producers(&**self.disk(), &self.dir, &segments, log_end, self.context.env.clock.now())?;
         Ok(Loaded { segments, log_end, epochs, producers, made_segment })
     }
 
@@ -392,6 +392,7 @@ pub(super) fn load_producers(
     dir: &Path,
     segments: &[Arc<Segment>],
     log_end: i64,
+    now: Instant,
 ) -> io::Result<ProducerStates> {
     let mut snapshots: Vec<i64> = Vec::new();
     for entry in disk.read_dir(dir)? {
@@ -426,6 +427,7 @@ pub(super) fn load_producers(
         }
     }
     replay(&mut producers, segments, from, log_end)?;
+    producers.seen_at(now);
     Ok(producers)
 }
 
@@ -444,7 +446,7 @@ fn replay(producers: &mut ProducerStates, segments: &[Arc<Segment>], from: i64, 
         for found in segment.scan(start, size)? {
             match found {
                 Ok(found) if found.header.base_offset >= from => {
-                    producers.update(&found.header);
+                    producers.update(&found.header, None);
                 }
                 Ok(_) => {}
                 Err(error) if is_damage(&error) => break,

@@ -95,8 +95,14 @@ fn decode_entry(input: &mut Input<'_>) -> Option<(i64, ProducerEntry)> {
     if last_sequence >= 0 {
         batches.push_back(BatchMetadata { last_sequence, last_offset, offset_delta, timestamp });
     }
-    let entry =
-        ProducerEntry { epoch, batches, coordinator_epoch, current_txn_first_offset, last_timestamp: timestamp };
+    let entry = ProducerEntry {
+        epoch,
+        batches,
+        coordinator_epoch,
+        current_txn_first_offset,
+        last_timestamp: timestamp,
+        seen: None,
+    };
     Some((producer_id, entry))
 }
 
@@ -168,6 +174,7 @@ mod tests {
             coordinator_epoch: -1,
             current_txn_first_offset: -1,
             last_timestamp: 7,
+            seen: None,
         }
     }
 

@@ -4,12 +4,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use levada_env::Instant;
 use levada_wire::records::{BatchHeader, NO_PRODUCER_ID};
 
 use super::LogError;
 
 /// Batches remembered per producer: a client has at most this many in flight.
 pub(super) const BATCHES_KEPT: usize = 5;
+
+/// Producers remembered per partition. Past it those go that were silent for longest, as if their time were over: a client that takes a
+/// new id for every batch must not make this grow for as long as an id lives (invariant 9).
+const PRODUCERS_KEPT: usize = 100_000;
 
 /// One appended batch of a producer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,8 @@ pub(super) struct ProducerEntry {
     /// First offset of the open transaction, or -1.
     pub(super) current_txn_first_offset: i64,
     pub(super) last_timestamp: i64,
+    /// When its last batch came, or when it was found on disk. Not on disk itself.
+    pub(super) seen: Option<Instant>,
 }
 
 impl ProducerEntry {
@@ -60,6 +67,7 @@ impl ProducerEntry {
             coordinator_epoch: -1,
             current_txn_first_offset: -1,
             last_timestamp: -1,
+            seen: None,
         }
     }
 }
@@ -114,8 +122,8 @@ impl ProducerStates {
         }
     }
 
-    /// Takes in a batch that is in the log. Gives what was known of its producer before, for [`ProducerStates::restore`].
-    pub(super) fn update(&mut self, header: &BatchHeader) -> Option<Undo> {
+    /// Takes in a batch that came `now`. Gives what was known of its producer before, for [`ProducerStates::restore`].
+    pub(super) fn update(&mut self, header: &BatchHeader, now: Option<Instant>) -> Option<Undo> {
         if header.producer_id == NO_PRODUCER_ID {
             return None;
         }
@@ -126,6 +134,7 @@ impl ProducerStates {
             entry.batches.clear();
         }
         entry.last_timestamp = header.max_timestamp;
+        entry.seen = now;
         if header.is_control() {
             // A marker ends the transaction; it has no sequence number.
             entry.current_txn_first_offset = -1;
@@ -138,7 +147,22 @@ impl ProducerStates {
                 entry.current_txn_first_offset = header.base_offset;
             }
         }
+        if self.entries.len() > PRODUCERS_KEPT + PRODUCERS_KEPT / 10 {
+            self.forget_silent();
+        }
         Some(Undo { producer_id: header.producer_id, before })
+    }
+
+    /// Forgets those that were silent for longest, until there are as many as are kept.
+    fn forget_silent(&mut self) {
+        let age = |entry: &ProducerEntry| (entry.seen, entry.batches.back().map_or(-1, |batch| batch.last_offset));
+        let mut ages: Vec<_> = self.entries.values().map(age).collect();
+        let surplus = ages.len().saturating_sub(PRODUCERS_KEPT);
+        if surplus > 0 {
+            let (_, newest_to_go, _) = ages.select_nth_unstable(surplus - 1);
+            let limit = *newest_to_go;
+            self.entries.retain(|_, entry| entry.current_txn_first_offset >= 0 || age(entry) > limit);
+        }
     }
 
     /// Takes back an update whose write failed.
@@ -149,9 +173,15 @@ impl ProducerStates {
         };
     }
 
-    /// Forgets producers idle since before `oldest_ms`, but none with an open transaction. Records without a time keep theirs.
-    pub(super) fn expire(&mut self, oldest_ms: i64) {
-        self.entries.retain(|_, entry| entry.current_txn_first_offset >= 0 || entry.last_timestamp >= oldest_ms);
+    /// Forgets producers silent since before `oldest`, but none with an open transaction. The time of their records says nothing: who
+    /// writes old records now must still be known when a batch is repeated (invariant 5).
+    pub(super) fn expire(&mut self, oldest: Instant) {
+        self.entries.retain(|_, entry| entry.current_txn_first_offset >= 0 || entry.seen >= Some(oldest));
+    }
+
+    /// Has everyone count as seen `now`: they were read from disk.
+    pub(super) fn seen_at(&mut self, now: Instant) {
+        self.entries.values_mut().for_each(|entry| entry.seen = Some(now));
     }
 
     /// First offset of the oldest open transaction.
@@ -194,7 +224,7 @@ mod tests {
         for i in 0..7 {
             let header = batch(0, i * 10, 10, i64::from(i) * 10);
             assert_eq!(states.check(&header).unwrap(), SequenceCheck::Append);
-            states.update(&header);
+            states.update(&header, None);
         }
         for i in 2..7 {
             let SequenceCheck::Duplicate(found) = states.check(&batch(0, i * 10, 10, 999)).unwrap() else { panic!() };
@@ -209,31 +239,31 @@ mod tests {
     #[test]
     fn a_new_epoch_starts_at_zero_and_fences_the_old_one() {
         let mut states = ProducerStates::default();
-        states.update(&batch(3, 0, 1, 0));
+        states.update(&batch(3, 0, 1, 0), None);
         assert!(matches!(states.check(&batch(2, 1, 1, 0)), Err(LogError::InvalidProducerEpoch { current: 3, .. })));
         assert!(states.check(&batch(4, 1, 1, 0)).is_err());
         assert_eq!(states.check(&batch(4, 0, 1, 0)).unwrap(), SequenceCheck::Append);
-        states.update(&batch(4, 0, 1, 1));
+        states.update(&batch(4, 0, 1, 1), None);
         assert!(states.check(&batch(3, 1, 1, 0)).is_err());
     }
 
     #[test]
     fn sequences_wrap_inside_and_between_batches() {
         let mut states = ProducerStates::default();
-        states.update(&batch(0, i32::MAX - 1, 4, 0));
+        states.update(&batch(0, i32::MAX - 1, 4, 0), None);
         assert!(matches!(states.check(&batch(0, i32::MAX - 1, 4, 0)).unwrap(), SequenceCheck::Duplicate(_)));
         assert_eq!(states.check(&batch(0, 2, 1, 0)).unwrap(), SequenceCheck::Append);
         let mut states = ProducerStates::default();
-        states.update(&batch(0, i32::MAX, 1, 0));
+        states.update(&batch(0, i32::MAX, 1, 0), None);
         assert_eq!(states.check(&batch(0, 0, 1, 0)).unwrap(), SequenceCheck::Append);
     }
 
     #[test]
     fn a_failed_write_is_taken_back() {
         let mut states = ProducerStates::default();
-        let undo = states.update(&batch(0, 0, 1, 0)).unwrap();
+        let undo = states.update(&batch(0, 0, 1, 0), None).unwrap();
         let known = states.clone();
-        let undo_second = states.update(&batch(0, 1, 1, 1)).unwrap();
+        let undo_second = states.update(&batch(0, 1, 1, 1), None).unwrap();
         states.restore(undo_second);
         assert_eq!(states, known);
         states.restore(undo);
@@ -241,12 +271,29 @@ mod tests {
     }
 
     #[test]
-    fn idle_producers_expire() {
+    fn silent_producers_expire_whatever_time_their_records_have() {
         let mut states = ProducerStates::default();
-        states.update(&batch(0, 0, 1, 0));
-        states.expire(5);
+        let mut old = batch(0, 0, 1, 0);
+        (old.base_timestamp, old.max_timestamp) = (-1, -1);
+        let now = Instant::now();
+        states.update(&old, Some(now));
+        states.expire(now);
         assert_eq!(states.entries.len(), 1);
-        states.expire(6);
+        states.expire(now + levada_env::time::Duration::from_millis(1));
         assert!(states.entries.is_empty());
+    }
+
+    #[test]
+    fn a_new_id_for_every_batch_does_not_grow_the_state_and_costs_the_silent_ones() {
+        let mut states = ProducerStates::default();
+        let (mut header, start) = (batch(0, 0, 1, 0), Instant::now());
+        for i in 0..(PRODUCERS_KEPT as i64 * 5 / 4) {
+            (header.producer_id, header.base_offset) = (i, i);
+            states.update(&header, Some(start + levada_env::time::Duration::from_millis(i as u64 / 1000)));
+            assert!(states.entries.len() <= PRODUCERS_KEPT * 11 / 10);
+        }
+        assert!(states.entries.len() >= PRODUCERS_KEPT);
+        assert!(!states.entries.contains_key(&0) && states.entries.contains_key(&header.producer_id));
+        assert!(matches!(states.check(&header).unwrap(), SequenceCheck::Duplicate(_)));
     }
 }

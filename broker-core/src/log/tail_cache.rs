@@ -13,6 +13,9 @@ use parking_lot::Mutex;
 /// A batch below this is copied rather than pinning the buffer it came in.
 pub(super) const COPY_BELOW: usize = 4096;
 
+/// What a cached batch takes beside its bytes: its place in both queues and what keeps count of its memory.
+const OVERHEAD: usize = 192;
+
 /// The process-wide budget.
 #[derive(Debug)]
 pub struct TailCache {
@@ -74,7 +77,7 @@ impl TailCache {
         {
             let mut inner = tail.batches.lock();
             for batch in batches {
-                added.push((inner.first + inner.queue.len() as u64, batch.size()));
+                added.push((inner.first + inner.queue.len() as u64, batch.size() + OVERHEAD));
                 inner.queue.push_back(batch);
             }
         }
@@ -177,12 +180,12 @@ mod tests {
 
     #[test]
     fn the_oldest_batch_of_all_partitions_goes_first_and_the_budget_holds() {
-        let cache = TailCache::new(350);
+        let cache = TailCache::new(350 + 3 * OVERHEAD);
         let (a, b) = (Arc::new(PartitionTail::default()), Arc::new(PartitionTail::default()));
         cache.insert(&a, vec![batch(0, 1, 100), batch(1, 1, 100)]);
         cache.insert(&b, vec![batch(0, 1, 100)]);
         cache.insert(&a, vec![batch(2, 1, 100)]);
-        assert_eq!(cache.used(), 300);
+        assert_eq!(cache.used(), 300 + 3 * OVERHEAD);
         assert_eq!(offsets(a.read(0, 9, 1000, true)), None);
         assert_eq!(offsets(a.read(1, 9, 1000, true)), Some(vec![1, 2]));
         a.clear();
@@ -194,6 +197,6 @@ mod tests {
             "stale entries of cleared batches evict nothing newer"
         );
         assert_eq!(offsets(b.read(1, 9, 1000, true)), Some(vec![1]));
-        assert!(cache.used() <= 350);
+        assert!(cache.used() <= 350 + 3 * OVERHEAD);
     }
 }

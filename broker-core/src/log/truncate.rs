@@ -107,7 +107,7 @@ impl Inner {
             epochs.truncate_from_end(end);
         }
         let segments = self.segments();
-        writer.producers = load_producers(&*self.env.disk, &self.dir, &segments, end)
+        writer.producers = load_producers(&*self.env.disk, &self.dir, &segments, end, self.env.clock.now())
             .map_err(|error| self.write_failed("reading producer state", &error))?;
         writer.since_index_entry = self.active().size();
         self.first_unstable.store(writer.producers.first_unstable_offset().unwrap_or(-1), Ordering::Release);
