@@ -6,27 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use levada_client::Transport;
 use levada_env::Env;
 use parking_lot::Mutex;
-use uuid::Uuid;
 
 use crate::api::{FetchSessionCache, Metrics, ReplicatedOffsets, Services, TopicCreator};
 use crate::config::BrokerConfig;
 use crate::config::listeners::Endpoint;
 use crate::coordinator::group::{GroupCoordinator, GroupCoordinatorOptions, ProtectedGroups};
-use crate::log::{LogConfig, LogError, LogManager, LogManagerOptions, OpenError, TopicPartition};
+use crate::log::{LogConfig, LogError, LogManager, LogManagerOptions, OpenError, PartitionLog, TopicPartition};
 use crate::metrics::BrokerMetrics;
 use crate::quorum::{
-    MetadataImage, MetadataQuorum, ProducerIdAllocator, QuorumOpenError, QuorumOptions, SingleNodeQuorum,
+    METADATA_TOPIC, METADATA_TOPIC_ID, MetadataImage, MetadataQuorum, ProducerIdAllocator, QuorumOpenError,
+    QuorumOptions, SingleNodeQuorum,
 };
 use crate::replica::ReplicaManager;
 use crate::security::{AllowAll, Unlimited};
 use crate::server::{BindError, Server, bind};
 use crate::transport::InProcessTransport;
-
-/// The metadata log's topic, as Apache's tools know it.
-const METADATA_TOPIC: &str = "__cluster_metadata";
-
-/// The id Kafka reserves for the metadata topic.
-const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 
 /// Why the broker does not start. The text is for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +115,8 @@ impl Broker {
 
     /// Counters and offsets at this moment.
     pub fn metrics(&self) -> BrokerMetrics {
-        BrokerMetrics::of(&self.inner.services)
+        let request_memory_free = self.inner.server.lock().as_ref().map_or(0, Server::free_memory);
+        BrokerMetrics { request_memory_free, ..BrokerMetrics::of(&self.inner.services) }
     }
 
     /// Accept no more requests, answer those in flight, sync the log and mark it clean.
@@ -189,6 +184,7 @@ fn log_options(config: &BrokerConfig) -> LogManagerOptions {
     LogManagerOptions {
         node_id: config.node_id,
         tail_cache_bytes: config.tail_cache_bytes,
+        append_queue_bytes: config.append_queue_bytes,
         retention_check: config.retention_check_interval,
         ..LogManagerOptions::new(config.log_dir.clone())
     }
@@ -211,6 +207,7 @@ async fn open_quorum(
         cluster_id: logs.cluster_id().to_string(),
         rack: config.rack.clone(),
         endpoints: advertised,
+        on_disk: logs.partitions().iter().filter_map(PartitionLog::topic_id).collect(),
     };
     Ok(SingleNodeQuorum::open(env, log, options).await?)
 }

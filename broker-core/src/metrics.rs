@@ -6,6 +6,7 @@ use levada_wire::ApiKey;
 
 use crate::api::Services;
 use crate::config::AckDurability;
+use crate::log::LogDir;
 
 /// A partition's numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,19 @@ pub struct PartitionMetrics {
     pub leader_epoch: i32,
     /// Whether acknowledged records survive a power loss.
     pub ack_durability: AckDurability,
+}
+
+/// A log directory's numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogDirMetrics {
+    /// Where it is.
+    pub path: String,
+    /// Out of service until a restart.
+    pub offline: bool,
+    /// Bytes of batches that wait to be written.
+    pub queued_bytes: usize,
+    /// Writes refused so far for lack of space.
+    pub refused_writes: u64,
 }
 
 /// The broker's numbers at one moment.
@@ -55,10 +69,14 @@ pub struct BrokerMetrics {
     pub connections: u64,
     /// Connections closed because of what was sent on them.
     pub malformed_requests: u64,
+    /// Bytes that requests being received and served may still take; 0 without listeners.
+    pub request_memory_free: usize,
     /// Incremental fetch sessions kept.
     pub fetch_sessions: usize,
     /// Topics.
     pub topics: usize,
+    /// The log directories.
+    pub log_dirs: Vec<LogDirMetrics>,
     /// Partitions that have been used since the start, by topic and number.
     pub partitions: Vec<PartitionMetrics>,
 }
@@ -93,9 +111,20 @@ impl BrokerMetrics {
             connections_opened: opened,
             connections: opened.saturating_sub(closed),
             malformed_requests: metrics.malformed_requests.get(),
+            request_memory_free: 0,
             fetch_sessions: services.sessions.len(),
             topics: services.quorum.image().topics().count(),
+            log_dirs: services.logs.log_dirs().iter().map(|(dir, _)| log_dir_metrics(dir)).collect(),
             partitions: services.replicas.all_loaded().into_iter().map(partition).collect(),
         }
+    }
+}
+
+fn log_dir_metrics(dir: &LogDir) -> LogDirMetrics {
+    LogDirMetrics {
+        path: dir.path().display().to_string(),
+        offline: dir.offline_cause().is_some(),
+        queued_bytes: dir.queued_bytes(),
+        refused_writes: dir.refused_writes(),
     }
 }

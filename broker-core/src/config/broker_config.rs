@@ -1,6 +1,6 @@
 //! The broker's own configuration, typed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct BrokerConfig {
     pub describe_partition_limit: i32,
     /// `tail.cache.bytes`.
     pub tail_cache_bytes: usize,
+    /// `append.queue.bytes`.
+    pub append_queue_bytes: usize,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval: Duration,
     /// `producer.id.expiration.ms`.
@@ -78,6 +80,9 @@ pub struct BrokerConfig {
     pub offsets_topic_replication_factor: i16,
     /// `offsets.topic.segment.bytes`.
     pub offsets_topic_segment_bytes: i32,
+    /// Topics in which the Connect worker of this process keeps its state. No key of the broker's: the node knows them. Like the
+    /// broker's own topics they may be written when the disk is full for others.
+    pub worker_topics: BTreeSet<String>,
     values: BTreeMap<String, String>,
 }
 
@@ -129,6 +134,7 @@ impl BrokerConfig {
             fetch_session_slots: v.size("max.incremental.fetch.session.cache.slots"),
             describe_partition_limit: v.int("max.request.partition.size.limit") as i32,
             tail_cache_bytes: v.size("tail.cache.bytes"),
+            append_queue_bytes: v.size("append.queue.bytes"),
             retention_check_interval: v.millis("log.retention.check.interval.ms"),
             producer_id_expiration: v.millis("producer.id.expiration.ms"),
             full_record_validation: get_or_default(values, "record.validation") == "full",
@@ -142,6 +148,7 @@ impl BrokerConfig {
             offsets_topic_partitions: v.int("offsets.topic.num.partitions") as i32,
             offsets_topic_replication_factor: v.int("offsets.topic.replication.factor") as i16,
             offsets_topic_segment_bytes: v.int("offsets.topic.segment.bytes") as i32,
+            worker_topics: BTreeSet::new(),
             values: values.clone(),
         }
     }

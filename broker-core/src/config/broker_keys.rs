@@ -44,6 +44,13 @@ pub const BROKER_KEYS: &[KeyDef] = &[
         "NAME://HOST:PORT list told to clients; the listeners themselves where not given.",
     ),
     fixed(
+        "append.queue.bytes",
+        KeyType::Long,
+        Some("33554432"),
+        Allowed::Range(1_048_576, MAX),
+        "Memory for record batches that wait for the disk; producers wait beyond it. Internal topics have a quarter on top.",
+    ),
+    fixed(
         "auto.create.topics.enable",
         KeyType::Boolean,
         Some("true"),

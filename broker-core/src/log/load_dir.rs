@@ -35,7 +35,9 @@ impl LogManager {
                 continue;
             }
             let Some(partition) = TopicPartition::from_dir_name(&entry.name) else {
-                if !entry.name.ends_with(STRAY_SUFFIX) {
+                if entry.name.ends_with(STRAY_SUFFIX) {
+                    tracing::info!(path = %partition_dir.display(), "passing over a partition that was set aside; remove it when its records are not needed");
+                } else {
                     tracing::warn!(path = %partition_dir.display(), "passing over a directory that is no partition's");
                 }
                 continue;

@@ -1,7 +1,7 @@
 //! All partitions of a node: opening the log directories, making and deleting partitions.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use levada_env::time::Duration;
@@ -17,6 +17,7 @@ use super::loader::{Checkpointed, LoadContext, load};
 use super::partition_log::Inner;
 use super::{
     BufPool, ByteBudget, LogConfig, LogDir, LogError, OpenError, PartitionLog, TailCache, TopicPartition, background,
+    encode_uuid,
 };
 
 /// Ends the name of the directory of a deleted partition.
@@ -230,10 +231,37 @@ impl LogManager {
 
     /// Takes a partition away: at once for its users, its files after `file.delete.delay.ms`.
     pub async fn delete(&self, partition: &TopicPartition) -> Result<(), LogError> {
-        let Some(log) = self.partitions.write().remove(partition) else { return Ok(()) };
+        let Some((log, to)) = self.take_away(partition, DELETE_SUFFIX) else { return Ok(()) };
+        log.run(IoClass::Maintenance, move |inner| {
+            rename_dir(inner, &to)?;
+            let delay = Duration::from_millis(inner.config.load().file_delete_delay_ms.max(0) as u64);
+            inner.log_dir.remove_later(vec![to], inner.env.clock.now() + delay);
+            Ok(())
+        })
+        .await?
+    }
+
+    /// Takes a partition away that belongs to no known topic: its directory gets the suffix `-stray`, as Kafka's do, and stays for the
+    /// operator to decide.
+    pub async fn set_aside(&self, partition: &TopicPartition) -> Result<(), LogError> {
+        let Some((log, to)) = self.take_away(partition, STRAY_SUFFIX) else { return Ok(()) };
+        let id = log.topic_id().map_or_else(|| "unknown".to_owned(), encode_uuid);
+        tracing::warn!(
+            path = %to.display(), topic_id = %id, records = log.log_end_offset() - log.log_start_offset(),
+            "set aside a partition of a topic that the cluster's metadata does not know; remove the directory when its records are not needed"
+        );
+        log.run(IoClass::Maintenance, move |inner| rename_dir(inner, &to)).await?
+    }
+
+    /// Ends a partition's use; gives the name its directory gets.
+    fn take_away(&self, partition: &TopicPartition, suffix: &str) -> Option<(PartitionLog, PathBuf)> {
+        let log = self.partitions.write().remove(partition)?;
         log.inner.close();
-        let id = self.env.rng.next_u64();
-        log.run(IoClass::Maintenance, move |inner| rename_deleted(inner, id)).await?
+        let suffix = format!("-{}.{:016x}{suffix}", partition.partition(), self.env.rng.next_u64());
+        // A file name has at most 255 bytes; topic names are ASCII.
+        let topic: String = partition.topic().chars().take(255 - suffix.len()).collect();
+        let to = log.inner.log_dir.path().join(format!("{topic}{suffix}"));
+        Some((log, to))
     }
 
     /// Tells every partition of a log directory that it is out of service: none of them becomes durable any more, whosever write it was
@@ -262,15 +290,9 @@ impl LogManager {
     }
 }
 
-fn rename_deleted(inner: &Arc<Inner>, id: u64) -> Result<(), LogError> {
+/// Gives a closed partition's directory another name, durably.
+fn rename_dir(inner: &Inner, to: &Path) -> Result<(), LogError> {
     let _writer = inner.writer.lock();
-    let suffix = format!("-{}.{id:016x}{DELETE_SUFFIX}", inner.topic_partition.partition());
-    // A file name has at most 255 bytes; topic names are ASCII.
-    let topic: String = inner.topic_partition.topic().chars().take(255 - suffix.len()).collect();
-    let to = inner.log_dir.path().join(format!("{topic}{suffix}"));
-    let renamed = inner.env.disk.rename(&inner.dir, &to).and_then(|()| inner.env.disk.sync_dir(inner.log_dir.path()));
-    renamed.map_err(|error| inner.write_failed("deleting a partition", &error))?;
-    let delay = Duration::from_millis(inner.config.load().file_delete_delay_ms.max(0) as u64);
-    inner.log_dir.remove_later(vec![to], inner.env.clock.now() + delay);
-    Ok(())
+    let renamed = inner.env.disk.rename(&inner.dir, to).and_then(|()| inner.env.disk.sync_dir(inner.log_dir.path()));
+    renamed.map_err(|error| inner.write_failed("deleting a partition", &error))
 }

@@ -17,6 +17,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::config::{BrokerConfig, ConfigLayers, TopicConfig};
 
 pub use image::{BrokerImage, ConfigResource, MetadataImage, PartitionImage, TopicImage, is_internal_topic};
@@ -24,6 +26,12 @@ pub use producer_ids::ProducerIdAllocator;
 pub use record::{MetadataRecord, RecordError};
 pub use single_node::{QuorumOpenError, QuorumOptions, SingleNodeQuorum};
 pub use topic_name::{TopicNameError, check_topic_name, collides};
+
+/// The metadata log's topic, as Apache's tools know it.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// The id Kafka reserves for the metadata topic.
+pub const METADATA_TOPIC_ID: Uuid = Uuid::from_u128(1);
 
 /// A future without a name.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -58,6 +66,9 @@ pub trait MetadataQuorum: Send + Sync {
 
     /// Call `listener` with every later image, in order.
     fn subscribe(&self, listener: Arc<dyn ImageListener>);
+
+    /// Whether a topic that was found on disk at the start is known to have been deleted. False for one never heard of.
+    fn was_removed(&self, topic: Uuid) -> bool;
 }
 
 /// Told of every new image before the change that made it is answered; must not block.

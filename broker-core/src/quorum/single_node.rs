@@ -1,5 +1,6 @@
 //! A quorum of one: the metadata log on this node's disk, every change synced before it counts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -14,7 +15,7 @@ use super::image::MetadataImage;
 use super::record::MetadataRecord;
 use super::{BoxFuture, ImageListener, MetadataQuorum, QuorumError};
 use crate::config::listeners::Endpoint;
-use crate::log::{AppendOrigin, AppendRequest, LogError, PartitionLog, ReadLimits, ValidationRules, validate_batches};
+use crate::log::{AppendOrigin, AppendRequest, LogError, PartitionLog, ReadLimits, ValidationRules};
 
 /// The feature whose level says which records a metadata log may have.
 const METADATA_FEATURE: &str = "levada.metadata";
@@ -39,6 +40,8 @@ pub struct QuorumOptions {
     pub rack: Option<String>,
     /// What clients are told, per listener.
     pub endpoints: Vec<Endpoint>,
+    /// Ids of the topics whose partitions were found on disk: which of them were deleted is remembered.
+    pub on_disk: BTreeSet<Uuid>,
 }
 
 /// Why the metadata log cannot be opened. The text is for the operator.
@@ -87,13 +90,20 @@ struct Shared {
 /// [`MetadataQuorum`] of a single node.
 pub struct SingleNodeQuorum {
     shared: Arc<Shared>,
+    /// Topics found on disk that the log says were deleted.
+    removed: BTreeSet<Uuid>,
     submissions: mpsc::Sender<Submission>,
 }
 
 impl SingleNodeQuorum {
     /// Replay `log`, then register this node, which gives every partition it leads the next leader epoch.
     pub async fn open(env: &Env, log: PartitionLog, options: QuorumOptions) -> Result<Arc<Self>, QuorumOpenError> {
-        let image = replay(&log).await?;
+        let mut removed = BTreeSet::new();
+        let image = replay(&log, |record| match record {
+            MetadataRecord::RemoveTopic { id } if options.on_disk.contains(id) => drop(removed.insert(*id)),
+            _ => {}
+        })
+        .await?;
         if let Some(level) = image.features.get(METADATA_FEATURE).filter(|level| **level > METADATA_LEVEL) {
             return Err(QuorumOpenError::Newer(*level));
         }
@@ -107,7 +117,7 @@ impl SingleNodeQuorum {
         let (submissions, queue) = mpsc::channel(QUEUE);
         let worker = Worker { shared: shared.clone(), log, leader_epoch, env: env.clone() };
         tokio::spawn(worker.run(queue));
-        let quorum = Arc::new(Self { shared, submissions });
+        let quorum = Arc::new(Self { shared, removed, submissions });
         quorum.register(env, options).await?;
         Ok(quorum)
     }
@@ -150,6 +160,10 @@ impl MetadataQuorum for SingleNodeQuorum {
 
     fn subscribe(&self, listener: Arc<dyn ImageListener>) {
         self.shared.listeners.lock().push(listener);
+    }
+
+    fn was_removed(&self, topic: Uuid) -> bool {
+        self.removed.contains(&topic)
     }
 }
 
@@ -200,7 +214,8 @@ impl Worker {
         }
         let config = self.log.config();
         let rules = ValidationRules::new(&config, now_ms, AppendOrigin::Coordinator);
-        let batches = validate_batches(Bytes::from(builder.finish()), &rules).map_err(|error| failed(&error))?;
+        let batches = self.log.validate(Bytes::from(builder.finish()), &rules).await.map_err(|error| failed(&error))?;
+        let batches = batches.map_err(|error| failed(&error))?;
         let permit = self.log.reserve(batches.size()).await.map_err(|error| failed(&error))?;
         let append = self.log.append(AppendRequest::coordinator(batches, self.leader_epoch), permit);
         let info = append.await.map_err(|error| failed(&error))?;
@@ -210,7 +225,8 @@ impl Worker {
     }
 }
 
-async fn replay(log: &PartitionLog) -> Result<MetadataImage, QuorumOpenError> {
+/// The image of all records, each of which `seen` is shown.
+async fn replay(log: &PartitionLog, mut seen: impl FnMut(&MetadataRecord)) -> Result<MetadataImage, QuorumOpenError> {
     // What survived the last crash may still be in the page cache only; it counts once it is on disk.
     let end = log.log_end_offset();
     log.wait_durable(end).await?;
@@ -231,6 +247,7 @@ async fn replay(log: &PartitionLog) -> Result<MetadataImage, QuorumOpenError> {
                 let value = record.value.unwrap_or_default();
                 let record = MetadataRecord::decode(value)
                     .map_err(|error| QuorumOpenError::Record { offset, reason: error.to_string() })?;
+                seen(&record);
                 image.apply_one(&record);
                 image.offset += 1;
             }

@@ -1,17 +1,19 @@
 //! All partitions of this broker, by topic name and by topic id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use super::{Partition, ReplicaError};
 use crate::config::{BrokerConfig, TopicConfig};
-use crate::log::{LogConfig, LogManager, TopicPartition};
-use crate::quorum::{ConfigResource, ImageListener, MetadataImage, MetadataQuorum, TopicImage};
+use crate::log::{LogConfig, LogError, LogManager, PartitionLog, TopicPartition};
+use crate::quorum::{
+    ConfigResource, ImageListener, METADATA_TOPIC, MetadataImage, MetadataQuorum, TopicImage, is_internal_topic,
+};
 
 /// How a request names a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +32,17 @@ struct Topic {
     partitions: RwLock<Vec<Option<Arc<Partition>>>>,
 }
 
-#[derive(Default)]
 struct Tables {
+    /// Of the image they were made of; -1 before the first.
+    offset: i64,
     by_name: HashMap<Arc<str>, Arc<Topic>>,
     by_id: HashMap<Uuid, Arc<Topic>>,
+}
+
+impl Tables {
+    fn new(offset: i64) -> Self {
+        Self { offset, by_name: HashMap::new(), by_id: HashMap::new() }
+    }
 }
 
 /// Finds partitions, and makes their logs on first use: a topic costs one metadata append however many partitions it
@@ -43,7 +52,11 @@ pub struct ReplicaManager {
     quorum: Arc<dyn MetadataQuorum>,
     config: Arc<BrokerConfig>,
     tables: ArcSwap<Tables>,
+    /// Held while new tables are made of the old ones.
+    changing: Mutex<()>,
     loading: tokio::sync::Mutex<()>,
+    /// Topics removed since the start whose logs are not all gone yet.
+    deleting: Mutex<HashSet<Uuid>>,
     closed: AtomicBool,
 }
 
@@ -54,13 +67,15 @@ impl ReplicaManager {
             logs,
             quorum: quorum.clone(),
             config,
-            tables: ArcSwap::default(),
+            tables: ArcSwap::from_pointee(Tables::new(-1)),
+            changing: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
+            deleting: Mutex::default(),
             closed: false.into(),
         });
-        let image = quorum.image();
-        manager.tables.store(Arc::new(manager.tables_of(&image, &Tables::default())));
+        // In this order: no change falls between the image that is read and those that are told.
         quorum.subscribe(Arc::new(Listener(Arc::downgrade(&manager))));
+        manager.take_in(&quorum.image());
         manager
     }
 
@@ -112,13 +127,39 @@ impl ReplicaManager {
         all
     }
 
-    /// Load every partition that has files, so that the first requests after a start need not.
+    /// Load every partition that has files, so that the first requests after a start need not. Directories of topics that
+    /// were deleted go, those of topics the metadata does not know are set aside.
     pub async fn load_existing(&self) {
+        let image = self.quorum.image();
         for log in self.logs.partitions() {
-            let partition = log.topic_partition();
-            if let Err(error) = self.partition(TopicRef::Name(partition.topic()), partition.partition()).await {
-                tracing::debug!(topic = %partition.topic(), partition = partition.partition(), %error, "log on disk is not loaded");
+            let name = log.topic_partition();
+            if **name.topic() == *METADATA_TOPIC {
+                continue;
             }
+            let topic = image.topic(name.topic()).filter(|topic| topic.partition(name.partition()).is_some());
+            let settled = match topic {
+                Some(topic) if log.topic_id().is_none_or(|found| found == topic.id) => {
+                    self.partition(TopicRef::Name(&topic.name), name.partition()).await.map(|_| ())
+                }
+                // A topic of the same name gets a log of its own when it is first used.
+                _ => self.clear_away(&log).await.map_err(ReplicaError::from),
+            };
+            if let Err(error) = settled {
+                tracing::warn!(topic = %name.topic(), partition = name.partition(), %error, "log on disk is not loaded");
+            }
+        }
+    }
+
+    /// Takes a log away that is no known topic's: for good only where its topic is known to have been deleted.
+    async fn clear_away(&self, log: &PartitionLog) -> Result<(), LogError> {
+        let name = log.topic_partition();
+        let deleted =
+            log.topic_id().is_some_and(|id| self.quorum.was_removed(id) || self.deleting.lock().contains(&id));
+        if deleted {
+            tracing::info!(topic = %name.topic(), partition = name.partition(), "removing the log of a deleted topic");
+            self.logs.delete(name).await
+        } else {
+            self.logs.set_aside(name).await
         }
     }
 
@@ -152,9 +193,9 @@ impl ReplicaManager {
                 log.adopt_topic_id(topic_image.id).await?;
                 log
             }
-            Some(_) => {
-                // What is there belongs to a deleted topic of the same name.
-                self.logs.delete(&name).await?;
+            Some(other) => {
+                // What is there belongs to another topic of the same name.
+                self.clear_away(&other).await?;
                 self.logs.create(name, Some(topic_image.id), self.log_config(slot)).await?
             }
             None => self.logs.create(name, Some(topic_image.id), self.log_config(slot)).await?,
@@ -171,13 +212,13 @@ impl ReplicaManager {
     fn log_config(&self, topic: &Topic) -> LogConfig {
         LogConfig {
             producer_expiration_ms: self.config.producer_id_expiration.as_millis() as i64,
-            internal: topic.name.starts_with("__"),
+            internal: is_internal_topic(&topic.name) || self.config.worker_topics.contains(&*topic.name),
             ..LogConfig::from_topic(&topic.config.load())
         }
     }
 
     fn tables_of(&self, image: &MetadataImage, old: &Tables) -> Tables {
-        let mut tables = Tables::default();
+        let mut tables = Tables::new(image.offset);
         for topic_image in image.topics() {
             let topic = match old.by_id.get(&topic_image.id) {
                 Some(topic) => topic.clone(),
@@ -215,8 +256,12 @@ impl ReplicaManager {
             None => Vec::new(),
         };
         partitions.iter().flatten().for_each(|partition| partition.close());
+        self.deleting.lock().insert(topic.id);
         let (manager, topic) = (self.clone(), topic.clone());
-        tokio::spawn(async move { manager.delete_logs(&topic).await });
+        tokio::spawn(async move {
+            manager.delete_logs(&topic).await;
+            manager.deleting.lock().remove(&topic.id);
+        });
     }
 
     async fn delete_logs(&self, topic: &TopicImage) {
@@ -233,12 +278,20 @@ impl ReplicaManager {
         }
     }
 
+    /// Has the tables show `image`, unless they show a later one.
+    fn take_in(&self, image: &MetadataImage) {
+        let _changing = self.changing.lock();
+        let old = self.tables.load();
+        if image.offset > old.offset {
+            self.tables.store(Arc::new(self.tables_of(image, &old)));
+        }
+    }
+
     fn follow(self: &Arc<Self>, old: &MetadataImage, new: &MetadataImage) {
         for topic in old.removed_topics(new) {
             self.remove(topic);
         }
-        let tables = self.tables_of(new, &self.tables.load());
-        self.tables.store(Arc::new(tables));
+        self.take_in(new);
         let changed = old.changed_configs(new);
         let all = changed.iter().any(|resource| matches!(resource, ConfigResource::Broker(_)));
         for topic in self.tables.load_full().by_name.values() {

@@ -84,6 +84,7 @@ struct Census {
 pub struct Server {
     stop: watch::Sender<bool>,
     acceptors: JoinSet<()>,
+    budget: MemoryBudget,
 }
 
 impl Server {
@@ -103,7 +104,12 @@ impl Server {
             };
             acceptors.spawn(acceptor.run(listener.socket));
         }
-        Self { stop, acceptors }
+        Self { stop, acceptors, budget }
+    }
+
+    /// Bytes that requests may still take.
+    pub fn free_memory(&self) -> usize {
+        self.budget.available()
     }
 
     /// Accept no more, let requests in flight be answered, close.

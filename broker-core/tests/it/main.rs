@@ -2,6 +2,7 @@
 
 mod admin;
 mod all_versions;
+mod backpressure;
 mod configs;
 mod fetch_sessions;
 mod groups;

@@ -59,6 +59,21 @@ fn write_broker(broker: &Broker, page: &mut MetricsText) {
     page.gauge("kafka_server_socket_server_metrics_connection_count", "Open connections.", &[], metrics.connections);
     page.gauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics.", &[], metrics.topics);
     page.gauge("levada_broker_fetch_sessions", "Incremental fetch sessions kept.", &[], metrics.fetch_sessions);
+    let help = "Bytes that requests being received and served may still take.";
+    page.gauge("levada_broker_request_memory_free_bytes", help, &[], metrics.request_memory_free);
+    for dir in &metrics.log_dirs {
+        let labels = [("logdirectory", dir.path.as_str())];
+        let help = "1 while the log directory is out of service.";
+        page.gauge("kafka_log_logmanager_logdirectoryoffline", help, &labels, u8::from(dir.offline));
+        page.gauge(
+            "levada_log_append_queue_bytes",
+            "Record batches that wait for the disk.",
+            &labels,
+            dir.queued_bytes,
+        );
+        let help = "Writes refused because the disk is full.";
+        page.counter("levada_log_refused_writes_total", help, &labels, dir.refused_writes);
+    }
     for partition in &metrics.partitions {
         let number = partition.partition.to_string();
         let labels = [("topic", &*partition.topic), ("partition", number.as_str())];

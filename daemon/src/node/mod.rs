@@ -125,10 +125,11 @@ async fn start_broker(env: &Env, settings: &Settings) -> Result<Broker, NodeErro
     env.disk
         .create_dir_all(&log_dir)
         .map_err(|cause| environment(&format!("the data directory {} can't be made", data_dir.display()), &cause))?;
-    let config = BrokerConfig::from_map(&log_dir, &settings.given(Table::Broker)).map_err(|errors| {
+    let mut config = BrokerConfig::from_map(&log_dir, &settings.given(Table::Broker)).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(|error| format!("[broker] {error}")).collect();
         NodeError::Config(lines.join("\n"))
     })?;
+    config.worker_topics = worker::topics(settings);
     Broker::start(env.clone(), config).await.map_err(|error| match error {
         StartError::Bind(_) | StartError::Log(_) | StartError::MetadataLog(_) | StartError::Metadata(_) => {
             NodeError::Environment(one_line(&error.to_string()))

@@ -15,6 +15,7 @@ use levada_connector_api::{
     Config, ConfigDef,
     config::{Check, Importance, Key, Type},
 };
+use std::collections::BTreeSet;
 
 const WORKER: Table = Table::Worker;
 
@@ -56,10 +57,19 @@ fn partitions(settings: &Settings, store: &str) -> i32 {
     i32::try_from(partitions).unwrap_or(1).max(1)
 }
 
+/// The topics in which the worker keeps its state.
+pub(super) fn topics(settings: &Settings) -> BTreeSet<String> {
+    ["config", "offset", "status"].map(|store| topic_name(settings, store)).into()
+}
+
+fn topic_name(settings: &Settings, store: &str) -> String {
+    settings.text(WORKER, &format!("{store}.storage.topic")).to_owned()
+}
+
 fn topic(settings: &Settings, store: &str, partitions: i32, exact_partitions: bool) -> TopicSpec {
     let factor = settings.integer(WORKER, &format!("{store}.storage.replication.factor"));
     TopicSpec {
-        name: settings.text(WORKER, &format!("{store}.storage.topic")).to_owned(),
+        name: topic_name(settings, store),
         partitions,
         replication_factor: i16::try_from(factor).unwrap_or(1),
         exact_partitions,
@@ -172,6 +182,12 @@ mod tests {
         assert_eq!(keys("SimpleHeaderConverter"), None);
         assert!(ConverterCatalog.header_converter("SimpleHeaderConverter").is_some());
         assert!(known_encoding("ISO-8859-1").is_ok() && known_encoding("KLINGON").is_err());
+    }
+
+    #[test]
+    fn the_state_topics_are_those_of_the_configuration() {
+        let settings = Settings::default().with(WORKER, "status.storage.topic", "other");
+        assert_eq!(topics(&settings).into_iter().collect::<Vec<_>>(), ["connect-configs", "connect-offsets", "other"]);
     }
 
     #[test]
