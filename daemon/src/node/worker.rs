@@ -186,8 +186,11 @@ mod tests {
 
     #[test]
     fn the_state_topics_are_those_of_the_configuration() {
-        let settings = Settings::default().with(WORKER, "status.storage.topic", "other");
-        assert_eq!(topics(&settings).into_iter().collect::<Vec<_>>(), ["connect-configs", "connect-offsets", "other"]);
+        let mut settings = Settings::default();
+        for (key, name) in [("config", "a"), ("offset", "b"), ("status", "c")] {
+            settings = settings.with(WORKER, &format!("{key}.storage.topic"), name);
+        }
+        assert_eq!(topics(&settings).into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 
     #[test]
