@@ -156,7 +156,7 @@ impl Inner {
         if before.size() == 0 && before.base_offset == base_offset {
             return Ok(());
         }
-        let whole = self.cut_torn(writer, &before, before.size());
+        let whole = writer.cut_torn(&before, before.size());
         let made = whole.and_then(|()| before.finish_indexes(base_offset)).and_then(|()| {
             self.write_snapshot(writer, base_offset)?;
             Segment::create(&self.env.disk, &self.dir, base_offset, self.env.clock.wall_ms())

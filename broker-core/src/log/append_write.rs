@@ -58,7 +58,7 @@ impl Inner {
             _ => return,
         };
         assert!(first >= self.log_end(), "invariant 4: offset {first} is used already");
-        match self.cut_torn(writer, &segment, position).and_then(|()| write_batches(&segment, position, &chunk)) {
+        match writer.cut_torn(&segment, position).and_then(|()| write_batches(&segment, position, &chunk)) {
             Ok(()) => {
                 let headers = Bytes::from(std::mem::take(&mut chunk.headers));
                 self.publish(writer, &segment, position, &chunk, headers, end);
@@ -70,22 +70,12 @@ impl Inner {
                 }
                 writer.torn = true;
                 let failed = self.write_failed("write", &error);
-                let cut = self.cut_torn(writer, &segment, position);
+                let cut = writer.cut_torn(&segment, position);
                 let error =
                     cut.err().map_or(failed, |error| self.write_failed("cutting back after a failed write", &error));
                 answer(chunk.replies, Some(&error));
             }
         }
-    }
-
-    /// After a failed write: the file ends with its last whole batch again. Where a full disk refuses that too, the next write does it
-    /// first: what is left behind a shorter write could be taken for batches of the log after a crash.
-    pub(super) fn cut_torn(&self, writer: &mut Writer, segment: &Segment, position: u64) -> std::io::Result<()> {
-        if writer.torn {
-            segment.file()?.truncate(position)?;
-            writer.torn = false;
-        }
-        Ok(())
     }
 
     fn publish(

@@ -96,6 +96,18 @@ pub(super) struct Writer {
     pub(super) torn: bool,
 }
 
+impl Writer {
+    /// After a failed write: the active segment's file ends with its last whole batch again, at `position`. Where a full disk refuses that
+    /// too, the next write does it first: what is left behind a shorter write could be taken for batches of the log after a crash.
+    pub(super) fn cut_torn(&mut self, segment: &Segment, position: u64) -> io::Result<()> {
+        if self.torn {
+            segment.file()?.truncate(position)?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+}
+
 pub(super) struct Inner {
     pub(super) env: Env,
     pub(super) log_dir: Arc<LogDir>,

@@ -49,7 +49,7 @@ impl Inner {
             return Ok(log_end);
         }
         let last = self.active();
-        self.cut_torn(&mut writer, &last, last.size()).map_err(|error| self.write_failed("truncate", &error))?;
+        writer.cut_torn(&last, last.size()).map_err(|error| self.write_failed("truncate", &error))?;
         let segments = self.segments();
         let holder = segments.partition_point(|segment| segment.base_offset < offset);
         let Some(active) = holder.checked_sub(1).and_then(|holder| segments.get(holder)) else {

@@ -192,11 +192,11 @@ async fn no_index_of_a_replaced_file_stays_for_the_one_that_took_its_name() {
     assert!(log.compact().await.unwrap() > 3);
     manager.shutdown().await;
     let mut entries = 0;
-    for name in names(&sim).iter().filter(|name| name.ends_with(".index")) {
-        let read =
-            |suffix: &str| sim.disk.read_file(&partition_file(&name.replace(".index", suffix)), 1 << 20).unwrap();
+    for name in names(&sim) {
+        let Some(base) = name.strip_suffix(".index") else { continue };
+        let read = |suffix: &str| sim.disk.read_file(&partition_file(&format!("{base}{suffix}")), 1 << 20).unwrap();
         let (index, content) = (read(".index"), read(".log"));
-        let base: i64 = name.trim_end_matches(".index").parse().unwrap();
+        let base: i64 = base.parse().unwrap();
         for entry in index.chunks(8) {
             let number = |at: usize| i64::from(u32::from_be_bytes(entry[at..at + 4].try_into().unwrap()));
             let header = levada_wire::records::BatchHeader::parse(&content[number(4) as usize..]).unwrap();
