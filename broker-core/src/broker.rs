@@ -1,13 +1,13 @@
 //! The broker as a whole: what the daemon starts, stops, and calls.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use levada_client::Transport;
 use levada_env::Env;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
-use crate::api::{FetchSessionCache, Metrics, ReplicatedOffsets, Services, TopicCreator};
+use crate::api::{AnswerMemory, FetchSessionCache, Metrics, ReplicatedOffsets, Services, TopicCreator};
 use crate::config::BrokerConfig;
 use crate::config::listeners::Endpoint;
 use crate::coordinator::group::{GroupCoordinator, GroupCoordinatorOptions, ProtectedGroups};
@@ -43,7 +43,8 @@ struct Inner {
     services: Arc<Services>,
     server: Mutex<Option<Server>>,
     listeners: Vec<Endpoint>,
-    closed: Arc<AtomicBool>,
+    /// Told true once the broker stops: requests are refused, waits end.
+    stopping: watch::Sender<bool>,
 }
 
 /// A running broker. Cheap to clone; stop it with [`Broker::shutdown`].
@@ -67,25 +68,31 @@ impl Broker {
             })
             .collect();
         let services = open(env, config, advertised).await?;
-        let server = Server::start(&services, bound);
-        Ok(Self::new(services, Some(server), listeners))
+        let (stopping, stop) = watch::channel(false);
+        let server = Server::start(&services, bound, &stop);
+        Ok(Self::new(services, Some(server), listeners, stopping))
     }
 
     /// Like [`Broker::start`] without listeners: only callers inside the process reach it.
     pub async fn start_in_process(env: Env, config: BrokerConfig) -> Result<Self, StartError> {
         let advertised = config.listeners.clone();
-        Ok(Self::new(open(env, config, advertised).await?, None, Vec::new()))
+        Ok(Self::new(open(env, config, advertised).await?, None, Vec::new(), watch::Sender::new(false)))
     }
 
-    fn new(services: Arc<Services>, server: Option<Server>, listeners: Vec<Endpoint>) -> Self {
-        let inner = Inner { services, server: Mutex::new(server), listeners, closed: Arc::default() };
+    fn new(
+        services: Arc<Services>,
+        server: Option<Server>,
+        listeners: Vec<Endpoint>,
+        stopping: watch::Sender<bool>,
+    ) -> Self {
+        let inner = Inner { services, server: Mutex::new(server), listeners, stopping };
         Self { inner: Arc::new(inner) }
     }
 
     /// A way for callers inside this process to make requests, as `User:levada`. Requests of one transport that append
     /// are acted upon in the order in which they are made.
     pub fn transport(&self, client_id: &str) -> Arc<dyn Transport> {
-        Arc::new(InProcessTransport::new(self.inner.services.clone(), self.inner.closed.clone(), client_id))
+        Arc::new(InProcessTransport::new(self.inner.services.clone(), self.inner.stopping.subscribe(), client_id))
     }
 
     /// Where the broker listens, with the ports the system chose.
@@ -121,12 +128,12 @@ impl Broker {
 
     /// Accept no more requests, answer those in flight, sync the log and mark it clean.
     pub async fn shutdown(&self) {
-        if self.inner.closed.swap(true, Ordering::AcqRel) {
+        if self.inner.stopping.send_replace(true) {
             return;
         }
         let server = self.inner.server.lock().take();
         if let Some(server) = server {
-            server.stop().await;
+            server.stopped().await;
         }
         let services = &self.inner.services;
         services.groups.stop();
@@ -146,6 +153,7 @@ async fn open(env: Env, config: BrokerConfig, advertised: Vec<Endpoint>) -> Resu
     let services = Services {
         topics,
         groups,
+        answer_memory: AnswerMemory::new(config.fetch_memory_bytes),
         sessions: FetchSessionCache::new(env.clone(), config.fetch_session_slots),
         producer_ids: ProducerIdAllocator::new(quorum.clone(), config.node_id),
         authorizer: Arc::new(AllowAll),

@@ -59,6 +59,8 @@ pub struct BrokerMetrics {
     pub produced_batches: u64,
     /// Bytes of records fetched.
     pub fetched_bytes: u64,
+    /// Partitions read for fetches, those that gave nothing included.
+    pub fetch_reads: u64,
     /// Partitions of produce requests that were refused.
     pub failed_produces: u64,
     /// Partitions of fetch requests that were refused.
@@ -73,6 +75,8 @@ pub struct BrokerMetrics {
     pub request_memory_free: usize,
     /// Incremental fetch sessions kept.
     pub fetch_sessions: usize,
+    /// Bytes that answers hold until they are written.
+    pub answer_memory: usize,
     /// Topics.
     pub topics: usize,
     /// The log directories.
@@ -106,6 +110,7 @@ impl BrokerMetrics {
             produced_bytes: metrics.produced_bytes.get(),
             produced_batches: metrics.produced_batches.get(),
             fetched_bytes: metrics.fetched_bytes.get(),
+            fetch_reads: metrics.fetch_reads.get(),
             failed_produces: metrics.failed_produces.get(),
             failed_fetches: metrics.failed_fetches.get(),
             connections_opened: opened,
@@ -113,6 +118,7 @@ impl BrokerMetrics {
             malformed_requests: metrics.malformed_requests.get(),
             request_memory_free: 0,
             fetch_sessions: services.sessions.len(),
+            answer_memory: services.answer_memory.used(),
             topics: services.quorum.image().topics().count(),
             log_dirs: services.logs.log_dirs().iter().map(|(dir, _)| log_dir_metrics(dir)).collect(),
             partitions: services.replicas.all_loaded().into_iter().map(partition).collect(),

@@ -1,21 +1,21 @@
 //! Requests from inside the process: the same handlers, without frames and sockets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use levada_client::{BoxFuture, Transport, TransportError};
 use levada_wire::messages::ProduceResponse;
 use levada_wire::messages::fetch::FetchResponse;
 use levada_wire::{ApiKey, RecordSet, RequestKind, ResponseKind, versions};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use crate::api::{Answer, Begun, FileRecords, RequestContext, Services, begin};
+use crate::api::{Answer, Begun, Cancellation, FileRecords, RequestContext, Services, begin};
 use crate::log::ReadData;
 
 /// The [`Transport`] that `Broker::transport` gives.
 pub(crate) struct InProcessTransport {
     services: Arc<Services>,
-    closed: Arc<AtomicBool>,
+    /// Says true once the broker stops.
+    stopping: watch::Receiver<bool>,
     listener: Arc<str>,
     client_id: String,
     /// Held while a request is begun, so that appends are queued in the order of the calls.
@@ -23,19 +23,20 @@ pub(crate) struct InProcessTransport {
 }
 
 impl InProcessTransport {
-    pub fn new(services: Arc<Services>, closed: Arc<AtomicBool>, client_id: &str) -> Self {
+    pub fn new(services: Arc<Services>, stopping: watch::Receiver<bool>, client_id: &str) -> Self {
         // Addresses in answers are those of the first listener.
         let listener = services.config.listeners.first().map_or_else(|| "PLAINTEXT".into(), |first| first.name.clone());
-        Self { services, closed, listener, client_id: client_id.to_owned(), turn: Mutex::default() }
+        Self { services, stopping, listener, client_id: client_id.to_owned(), turn: Mutex::default() }
     }
 
     async fn answer(&self, request: RequestKind) -> Result<ResponseKind, TransportError> {
         let api = request.api_key();
-        if self.closed.load(Ordering::Acquire) {
+        if *self.stopping.borrow() {
             return Err(TransportError::Closed);
         }
         let versions = versions::served_versions(api).ok_or(TransportError::Unsupported { api })?;
-        let ctx = RequestContext::in_process(self.listener.clone(), &self.client_id, versions.max);
+        let cancellation = Cancellation::new(self.stopping.clone());
+        let ctx = RequestContext::in_process(self.listener.clone(), &self.client_id, versions.max, cancellation);
         let begun = {
             let _turn = self.turn.lock().await;
             begin(&self.services, &ctx, request).await
@@ -45,8 +46,8 @@ impl InProcessTransport {
             Begun::Pending(rest) => rest.await,
         };
         match answer {
-            Answer::Response(ResponseKind::Fetch(response)) => Ok(in_memory(response).await?.into()),
-            Answer::Response(response) => Ok(response),
+            Answer::Response(ResponseKind::Fetch(response), _) => Ok(in_memory(response).await?.into()),
+            Answer::Response(response, _) => Ok(response),
             Answer::Nothing => Ok(ProduceResponse::default().into()),
             Answer::Disconnect => {
                 Err(TransportError::Protocol { api, cause: "the request was refused without an answer".to_owned() })

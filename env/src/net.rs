@@ -12,10 +12,12 @@ use crate::disk::DiskFile;
 /// One sendfile call moves at most this, so that a large answer leaves the runtime's thread to others now and then.
 const SENDFILE_CHUNK: u64 = 512 * 1024;
 
-/// Binds a listener (call it on a runtime) with `SO_REUSEADDR` and a deep backlog.
+/// Binds a listener (call it on a runtime) with `SO_REUSEADDR`, `SO_KEEPALIVE` and a deep backlog.
 pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it: a peer whose machine vanished is noticed in the end.
+    socket.set_keepalive(true)?;
     socket.bind(address)?;
     socket.listen(backlog)
 }
@@ -29,6 +31,18 @@ pub async fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
 /// This machine's name, for listeners on all interfaces.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Whether the peer has closed its side of the connection, for as far as the system has told so far. What it sent before
+/// may be unread still.
+pub async fn is_read_closed(stream: &TcpStream) -> bool {
+    let ready = stream.ready(Interest::READABLE);
+    let now = std::future::ready(());
+    tokio::select! {
+        biased;
+        ready = ready => ready.map_or(true, |ready| ready.is_read_closed()),
+        () = now => false,
+    }
 }
 
 /// Sends `len` bytes of `file` from `offset` without copying them through the process. Fails with `Unsupported` where the file has no

@@ -1,9 +1,11 @@
 //! From a request to the handler of its key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use levada_wire::{RequestKind, ResponseKind};
 
+use super::answer_memory::HeldMemory;
 use super::context::RequestContext;
 use super::services::Services;
 use super::{
@@ -17,12 +19,19 @@ use crate::quorum::BoxFuture;
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// An answer to be sent.
-    Response(ResponseKind),
+    /// An answer to be sent, and memory to be held until it is.
+    Response(ResponseKind, HeldMemory),
     /// Nothing is sent: a produce request without acknowledgement.
     Nothing,
     /// The connection is to be closed.
     Disconnect,
+}
+
+impl Answer {
+    /// An answer whose memory nobody counts.
+    pub(super) fn of(response: impl Into<ResponseKind>) -> Self {
+        Self::Response(response.into(), HeldMemory::default())
+    }
 }
 
 /// A request whose part that must happen in order has happened.
@@ -44,18 +53,31 @@ pub fn may_overlap(request: &RequestKind) -> bool {
 /// begun one after the other.
 pub async fn begin(services: &Arc<Services>, ctx: &RequestContext, request: RequestKind) -> Begun {
     services.metrics.count_request(request.api_key());
+    let deadline = patience(&request).map(|patience| services.env.clock.now() + patience);
+    let ctx = RequestContext { deadline, ..ctx.clone() };
     match request {
-        RequestKind::Produce(request) => produce::begin(services, ctx, request).await,
-        RequestKind::Fetch(request) => fetch::begin(services, ctx, request).await,
-        request => Begun::Pending(Box::pin(handle(services.clone(), ctx.clone(), request))),
+        RequestKind::Produce(request) => produce::begin(services, &ctx, request).await,
+        RequestKind::Fetch(request) => fetch::begin(services, ctx, &request),
+        request => Begun::Pending(Box::pin(handle(services.clone(), ctx, request))),
     }
 }
 
-/// Begin and finish a request.
-pub async fn dispatch(services: &Arc<Services>, ctx: &RequestContext, request: RequestKind) -> Answer {
-    match begin(services, ctx, request).await {
-        Begun::Ready(answer) => answer,
-        Begun::Pending(rest) => rest.await,
+/// How long the caller waits for the answer, as far as the request says so.
+fn patience(request: &RequestKind) -> Option<Duration> {
+    let millis = |millis: i32| Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    // Tools that set no timeout for a change do not mean that it need not be made.
+    let positive = |timeout: i32| (timeout > 0).then(|| millis(timeout));
+    match request {
+        // Without acknowledgement nobody waits.
+        RequestKind::Produce(request) => (request.acks != 0).then(|| millis(request.timeout_ms)),
+        RequestKind::Fetch(request) => Some(millis(request.max_wait_ms)),
+        RequestKind::ListOffsets(request) => positive(request.timeout_ms),
+        RequestKind::CreateTopics(request) => positive(request.timeout_ms),
+        RequestKind::DeleteTopics(request) => positive(request.timeout_ms),
+        RequestKind::CreatePartitions(request) => positive(request.timeout_ms),
+        RequestKind::DeleteRecords(request) => positive(request.timeout_ms),
+        // Members of groups wait as long as their group says.
+        _ => None,
     }
 }
 
@@ -87,5 +109,5 @@ async fn handle(services: Arc<Services>, ctx: RequestContext, request: RequestKi
             }
         },
     };
-    Answer::Response(response)
+    Answer::of(response)
 }

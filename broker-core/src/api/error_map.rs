@@ -3,7 +3,7 @@
 use levada_wire::ErrorCode;
 
 use super::config_change::ConfigChangeError;
-use super::fetch_session::SessionError;
+use super::fetch::SessionError;
 use crate::config::key::ValueError;
 use crate::log::{LogError, ValidationError};
 use crate::quorum::topics::TopicChangeError;

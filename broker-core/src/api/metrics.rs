@@ -21,6 +21,8 @@ pub struct Metrics {
     pub produced_batches: Counter,
     /// Bytes of records fetched.
     pub fetched_bytes: Counter,
+    /// Partitions read for fetches, those that gave nothing included.
+    pub fetch_reads: Counter,
     /// Produce requests refused, per partition.
     pub failed_produces: Counter,
     /// Fetch requests refused, per partition.
@@ -58,6 +60,7 @@ impl Default for Metrics {
             produced_bytes: Counter::default(),
             produced_batches: Counter::default(),
             fetched_bytes: Counter::default(),
+            fetch_reads: Counter::default(),
             failed_produces: Counter::default(),
             failed_fetches: Counter::default(),
             connections_opened: Counter::default(),

@@ -1,7 +1,8 @@
 //! The Kafka APIs: one file per key, each a function from request to answer. The server and in-process callers come in
-//! through [`begin`] and [`dispatch`].
+//! through [`begin`].
 
 mod alter_configs;
+mod answer_memory;
 mod api_versions;
 mod config_change;
 mod config_view;
@@ -17,7 +18,6 @@ mod describe_topic_partitions;
 mod dispatch;
 mod error_map;
 mod fetch;
-mod fetch_session;
 mod find_coordinator;
 mod groups;
 mod incremental_alter_configs;
@@ -32,10 +32,10 @@ mod produce;
 mod services;
 mod topic_creation;
 
-pub use context::{Cancellation, RequestContext};
-pub use dispatch::{Answer, Begun, begin, dispatch, may_overlap};
-pub use fetch::FileRecords;
-pub use fetch_session::FetchSessionCache;
+pub use answer_memory::{AnswerMemory, HeldMemory};
+pub use context::{Cancellation, RequestContext, WaitEnded};
+pub use dispatch::{Answer, Begun, begin, may_overlap};
+pub use fetch::{FetchSessionCache, FileRecords};
 pub use metrics::{Counter, Metrics};
 pub(crate) use offsets_log::ReplicatedOffsets;
 pub use services::Services;

@@ -12,7 +12,7 @@ use super::topic_creation::TopicCreator;
 use crate::coordinator::group::{OFFSETS_TOPIC, OffsetsChunk, OffsetsLog, OffsetsLogError, TopicLookup};
 use crate::log::{AppendOrigin, FrameRoom, ValidationError};
 use crate::quorum::{BoxFuture, MetadataQuorum};
-use crate::replica::{AppendRules, Partition, ReplicaError, ReplicaManager, TopicRef};
+use crate::replica::{AppendRules, Partition, ReadWish, ReplicaError, ReplicaManager, TopicRef};
 
 /// Bytes read at a time when groups are loaded.
 const READ_BYTES: usize = 1 << 20;
@@ -54,7 +54,8 @@ impl ReplicatedOffsets {
         let partition = self.partition(index).await?;
         let position = partition.position();
         let offset = offset.max(position.log_start_offset);
-        let Some(read) = partition.read(offset, READ_BYTES, true).await.map_err(unavailable)? else {
+        let wish = ReadWish { max_bytes: READ_BYTES, at_least_one: true, from_files: false };
+        let Some(read) = partition.read(offset, wish).await.map_err(unavailable)? else {
             return Ok(OffsetsChunk { next_offset: offset, end_offset: position.high_watermark, ..Default::default() });
         };
         let batches = partition.log().materialise(read.data).await.map_err(|e| unavailable(e.into()))?;

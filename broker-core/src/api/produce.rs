@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use levada_env::time::timeout_at;
 use levada_wire::ErrorCode;
 use levada_wire::messages::produce::{
     BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
@@ -56,7 +55,7 @@ struct Topic {
 }
 
 pub(super) async fn begin(services: &Arc<Services>, ctx: &RequestContext, request: ProduceRequest) -> Begun {
-    let (acks, timeout_ms) = (request.acks, request.timeout_ms);
+    let acks = request.acks;
     let mut bytes = 0;
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let mut frame = FrameRoom::new(ctx.frame_bytes);
@@ -79,8 +78,7 @@ pub(super) async fn begin(services: &Arc<Services>, ctx: &RequestContext, reques
     }
     let throttle = services.quotas.record(QuotaKind::Produce, &ctx.principal, ctx.client_id.as_deref(), bytes);
     services.metrics.produced_bytes.add(bytes);
-    let services = services.clone();
-    Begun::Pending(Box::pin(finish(services, topics, acks, timeout_ms, throttle)))
+    Begun::Pending(Box::pin(finish(services.clone(), ctx.clone(), topics, acks, throttle)))
 }
 
 /// A refusal of the whole request.
@@ -135,16 +133,21 @@ async fn append(
     Ok(pending)
 }
 
-async fn finish(services: Arc<Services>, topics: Vec<Topic>, acks: i16, timeout_ms: i32, throttle: Duration) -> Answer {
-    let deadline = services.env.clock.now() + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+async fn finish(
+    services: Arc<Services>,
+    ctx: RequestContext,
+    topics: Vec<Topic>,
+    acks: i16,
+    throttle: Duration,
+) -> Answer {
     let mut responses = Vec::with_capacity(topics.len());
     let mut failed = 0;
     for Topic { mut answer, slots } in topics {
         for (index, slot) in slots {
             let outcome = match slot {
-                Ok(pending) => match timeout_at(deadline, pending.acknowledged(acks)).await {
-                    Ok(outcome) => outcome.map_err(Refusal::from),
-                    Err(_) => Err(Refusal::plain(ErrorCode::RequestTimedOut)),
+                Ok(pending) => match ctx.before_deadline(pending.acknowledged(acks)).await {
+                    Some(outcome) => outcome.map_err(Refusal::from),
+                    None => Err(Refusal::plain(ErrorCode::RequestTimedOut)),
                 },
                 Err(refusal) => Err(refusal),
             };
@@ -160,7 +163,7 @@ async fn finish(services: Arc<Services>, topics: Vec<Topic>, acks: i16, timeout_
         0 => Answer::Nothing,
         _ => {
             let throttle_time_ms = throttle.as_millis() as i32;
-            Answer::Response(ProduceResponse { responses, throttle_time_ms, ..Default::default() }.into())
+            Answer::of(ProduceResponse { responses, throttle_time_ms, ..Default::default() })
         }
     }
 }

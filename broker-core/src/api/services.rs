@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use levada_env::Env;
 
-use super::fetch_session::FetchSessionCache;
+use super::answer_memory::AnswerMemory;
+use super::fetch::FetchSessionCache;
 use super::metrics::Metrics;
 use super::topic_creation::TopicCreator;
 use crate::config::BrokerConfig;
@@ -36,6 +37,8 @@ pub struct Services {
     pub quotas: Arc<dyn QuotaManager>,
     /// Incremental fetch sessions.
     pub sessions: FetchSessionCache,
+    /// Memory that answers hold on their way out.
+    pub answer_memory: AnswerMemory,
     /// Ids for idempotent producers.
     pub producer_ids: ProducerIdAllocator,
     /// Counters.

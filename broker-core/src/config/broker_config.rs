@@ -46,6 +46,8 @@ pub struct BrokerConfig {
     pub listen_backlog: u32,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: i32,
+    /// `fetch.memory.bytes`.
+    pub fetch_memory_bytes: usize,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_session_slots: usize,
     /// `max.request.partition.size.limit`.
@@ -131,6 +133,7 @@ impl BrokerConfig {
             max_connections_per_ip: v.size("max.connections.per.ip"),
             listen_backlog: v.int("socket.listen.backlog.size") as u32,
             fetch_max_bytes: v.int("fetch.max.bytes") as i32,
+            fetch_memory_bytes: v.size("fetch.memory.bytes"),
             fetch_session_slots: v.size("max.incremental.fetch.session.cache.slots"),
             describe_partition_limit: v.int("max.request.partition.size.limit") as i32,
             tail_cache_bytes: v.size("tail.cache.bytes"),

@@ -109,6 +109,13 @@ pub const BROKER_KEYS: &[KeyDef] = &[
         "Most bytes answered to one fetch.",
     ),
     fixed(
+        "fetch.memory.bytes",
+        KeyType::Long,
+        Some("67108864"),
+        Allowed::Range(0, MAX),
+        "Memory for answers to fetches on their way out, over all connections; past it answers come from the files.",
+    ),
+    fixed(
         "group.consumer.max.size",
         KeyType::Int,
         Some("2147483647"),

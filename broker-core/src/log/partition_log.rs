@@ -275,8 +275,9 @@ impl PartitionLog {
     }
 
     /// Tells the high watermark, which bounds retention and cleaning and goes into the checkpoint. The replica layer owns its meaning.
+    /// It only grows (invariant 2), in whatever order it is told; truncation alone takes it back.
     pub fn set_high_watermark(&self, high_watermark: i64) {
-        self.inner.high_watermark.store(high_watermark, Ordering::Release);
+        self.inner.high_watermark.fetch_max(high_watermark, Ordering::AcqRel);
     }
 
     /// First offset of the oldest open transaction, if there is one.

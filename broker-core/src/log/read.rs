@@ -68,6 +68,8 @@ pub struct LogRead {
     pub log_start_offset: i64,
     /// The log's end at the time.
     pub log_end_offset: i64,
+    /// Whether batches below the end were left out for [`ReadLimits::max_bytes`].
+    pub more: bool,
 }
 
 impl PartitionLog {
@@ -75,6 +77,14 @@ impl PartitionLog {
     pub async fn read(&self, start_offset: i64, limits: ReadLimits) -> Result<LogRead, LogError> {
         if let Some(read) = self.read_cached(start_offset, limits)? {
             return Ok(read);
+        }
+        self.read_from_files(start_offset, limits).await
+    }
+
+    /// The same from the segment files alone: what it answers holds no memory.
+    pub async fn read_from_files(&self, start_offset: i64, limits: ReadLimits) -> Result<LogRead, LogError> {
+        if self.inner.is_closed() {
+            return Err(LogError::Closed);
         }
         self.run(IoClass::Read, move |inner| inner.read_files(start_offset, limits)).await?
     }
@@ -89,17 +99,18 @@ impl PartitionLog {
         if start_offset < log_start_offset || start_offset > log_end_offset {
             return Err(LogError::OffsetOutOfRange { offset: start_offset, log_start_offset, log_end_offset });
         }
-        let answer = |slices, first_offset| {
-            Ok(Some(LogRead { data: ReadData::Slices(slices), first_offset, log_start_offset, log_end_offset }))
+        let answer = |slices, first_offset, more| {
+            Ok(Some(LogRead { data: ReadData::Slices(slices), first_offset, log_start_offset, log_end_offset, more }))
         };
         let end = limits.end_offset.min(log_end_offset);
         if start_offset >= end || (limits.max_bytes == 0 && !limits.at_least_one) {
-            return answer(Vec::new(), start_offset);
+            return answer(Vec::new(), start_offset, start_offset < end);
         }
         match inner.tail.read(start_offset, end, limits.max_bytes, limits.at_least_one) {
             None => Ok(None),
             Some(batches) => {
                 let first_offset = batches.first().map_or(start_offset, |batch| batch.base_offset);
+                let more = batches.last().map_or(start_offset, |batch| batch.next_offset) < end;
                 let mut slices = Vec::with_capacity(batches.len() * 2);
                 for batch in batches {
                     slices.push(batch.header);
@@ -107,7 +118,7 @@ impl PartitionLog {
                         slices.push(batch.records);
                     }
                 }
-                answer(slices, first_offset)
+                answer(slices, first_offset, more)
             }
         }
     }
@@ -149,25 +160,28 @@ impl Inner {
         for (i, segment) in segments.iter().enumerate().skip(first) {
             let next_base = segments.get(i + 1).map(|next| next.base_offset);
             let found = read_segment(segment, next_base, start_offset, end, limits);
-            if let Some((range, first_offset)) = found.map_err(|error| Self::read_failed(segment, error))? {
-                return Ok(LogRead { data: ReadData::File(range), first_offset, log_start_offset, log_end_offset });
+            if let Some((range, first_offset, cut)) = found.map_err(|error| Self::read_failed(segment, error))? {
+                let (data, more) = (ReadData::File(range), cut || next_base.is_some_and(|next| next < end));
+                return Ok(LogRead { data, first_offset, log_start_offset, log_end_offset, more });
             }
             if next_base.is_none_or(|next| next >= end) {
                 break;
             }
         }
-        Ok(LogRead { data: ReadData::Slices(Vec::new()), first_offset: start_offset, log_start_offset, log_end_offset })
+        let data = ReadData::Slices(Vec::new());
+        Ok(LogRead { data, first_offset: start_offset, log_start_offset, log_end_offset, more: false })
     }
 }
 
-/// The range of `segment` to answer with; `None` where it has no batch at or after `start`.
+/// The range of `segment` to answer with, its first offset, and whether more of the segment was left out than hidden; `None` where it has
+/// no batch at or after `start`.
 fn read_segment(
     segment: &Segment,
     next_base: Option<i64>,
     start: i64,
     end: i64,
     limits: ReadLimits,
-) -> io::Result<Option<(FileRange, i64)>> {
+) -> io::Result<Option<(FileRange, i64, bool)>> {
     let size = segment.size();
     let Some(found) = segment.find_offset(start, size)? else { return Ok(None) };
     // Every batch of a segment that ends below `end` may be given; else the one that holds `end` is the limit.
@@ -182,5 +196,6 @@ fn read_segment(
         stop = found.end();
     }
     let len = (stop - found.position) as usize;
-    Ok(Some((FileRange { file: segment.file()?, position: found.position, len }, found.header.base_offset)))
+    let range = FileRange { file: segment.file()?, position: found.position, len };
+    Ok(Some((range, found.header.base_offset, stop < visible)))
 }

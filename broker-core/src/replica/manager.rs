@@ -92,11 +92,19 @@ impl ReplicaManager {
     }
 
     /// A partition, its log opened or made if need be.
-    pub async fn partition(&self, topic: TopicRef<'_>, index: i32) -> Result<Arc<Partition>, ReplicaError> {
-        match self.loaded(topic, index) {
-            Some(partition) => Ok(partition),
-            None => self.load(topic, index).await,
+    pub async fn partition(self: &Arc<Self>, topic: TopicRef<'_>, index: i32) -> Result<Arc<Partition>, ReplicaError> {
+        if let Some(partition) = self.loaded(topic, index) {
+            return Ok(partition);
         }
+        let id = match topic {
+            TopicRef::Id(id) => id,
+            TopicRef::Name(name) => self.quorum.image().topic(name).ok_or(ReplicaError::UnknownPartition)?.id,
+        };
+        // On a task of its own: loading takes turns, and a caller that is not polled for a while (a request behind which
+        // the next one of its connection is begun) must not keep the turn.
+        let manager = self.clone();
+        let loaded = tokio::spawn(async move { manager.load(id, index).await }).await;
+        loaded.unwrap_or(Err(ReplicaError::NotLeader))
     }
 
     /// Whether there is something on disk or in memory for the partition. Coordinators skip partitions never written.
@@ -129,7 +137,7 @@ impl ReplicaManager {
 
     /// Load every partition that has files, so that the first requests after a start need not. Directories of topics that
     /// were deleted go, those of topics the metadata does not know are set aside.
-    pub async fn load_existing(&self) {
+    pub async fn load_existing(self: &Arc<Self>) {
         let image = self.quorum.image();
         for log in self.logs.partitions() {
             let name = log.topic_partition();
@@ -169,17 +177,13 @@ impl ReplicaManager {
         self.all_loaded().iter().for_each(|partition| partition.close());
     }
 
-    async fn load(&self, topic: TopicRef<'_>, index: i32) -> Result<Arc<Partition>, ReplicaError> {
+    async fn load(&self, topic: Uuid, index: i32) -> Result<Arc<Partition>, ReplicaError> {
         let _one_at_a_time = self.loading.lock().await;
-        if let Some(partition) = self.loaded(topic, index) {
+        if let Some(partition) = self.loaded(TopicRef::Id(topic), index) {
             return Ok(partition);
         }
         let image = self.quorum.image();
-        let (topic_image, unknown) = match topic {
-            TopicRef::Name(name) => (image.topic(name), ReplicaError::UnknownPartition),
-            TopicRef::Id(id) => (image.topic_by_id(id), ReplicaError::UnknownTopicId),
-        };
-        let topic_image = topic_image.ok_or(unknown)?;
+        let topic_image = image.topic_by_id(topic).ok_or(ReplicaError::UnknownTopicId)?;
         let partition_image = topic_image.partition(index).ok_or(ReplicaError::UnknownPartition)?;
         if partition_image.leader != self.config.node_id || self.closed.load(Ordering::Acquire) {
             return Err(ReplicaError::NotLeader);

@@ -5,6 +5,7 @@
 
 mod error;
 mod fetch_signal;
+mod growth;
 mod manager;
 mod partition;
 #[cfg(test)]
@@ -12,6 +13,6 @@ mod tests;
 mod waits;
 
 pub use error::ReplicaError;
-pub use fetch_signal::{FetchSignal, Watch};
+pub use fetch_signal::{FetchSignal, GrowthMark, Watch};
 pub use manager::{ReplicaManager, TopicRef};
-pub use partition::{AppendRules, FetchPosition, Partition, PendingAppend};
+pub use partition::{AppendRules, FetchPosition, Partition, PendingAppend, ReadWish};

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::ReplicaError;
-use super::fetch_signal::{FetchSignal, Watch, Watchers};
+use super::fetch_signal::{FetchSignal, GrowthMark, Watch, Watchers};
+use super::growth::Growth;
 use super::waits::OffsetWaits;
 use crate::config::AckDurability;
 use crate::log::{
@@ -25,7 +26,19 @@ pub struct Partition {
     leader_epoch: AtomicI32,
     high_watermark: AtomicI64,
     watermark_waits: OffsetWaits,
+    growth: Growth,
     watchers: Arc<Watchers>,
+}
+
+/// How much to read.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadWish {
+    /// Bytes wanted at most.
+    pub max_bytes: usize,
+    /// The first batch even if it is larger.
+    pub at_least_one: bool,
+    /// Ranges of segment files only: they hold no memory.
+    pub from_files: bool,
 }
 
 /// Where the offsets of a partition are at one moment.
@@ -78,6 +91,7 @@ impl Partition {
             leader_epoch: AtomicI32::new(leader_epoch),
             high_watermark: AtomicI64::new(log.log_end_offset()),
             watermark_waits: OffsetWaits::default(),
+            growth: Growth::new(log.appended_bytes()),
             watchers: Arc::default(),
             log,
         });
@@ -181,17 +195,12 @@ impl Partition {
         if self.high_watermark() >= end_offset {
             return Ok(());
         }
-        passed.await.unwrap_or(Err(ReplicaError::Log(LogError::Closed)))
+        passed.passed().await
     }
 
     /// Read whole batches from `offset` on, below the high watermark. An offset between the high watermark and the log's
     /// end gives nothing yet.
-    pub async fn read(
-        &self,
-        offset: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Option<LogRead>, ReplicaError> {
+    pub async fn read(&self, offset: i64, wish: ReadWish) -> Result<Option<LogRead>, ReplicaError> {
         let position = self.position();
         if offset < position.log_start_offset || offset > self.log.log_end_offset() {
             return Err(LogError::OffsetOutOfRange {
@@ -204,13 +213,25 @@ impl Partition {
         if offset >= position.high_watermark {
             return Ok(None);
         }
+        let ReadWish { max_bytes, at_least_one, from_files } = wish;
         let limits = ReadLimits { max_bytes, end_offset: position.high_watermark, at_least_one };
-        Ok(Some(self.log.read(offset, limits).await?))
+        let read = if from_files {
+            self.log.read_from_files(offset, limits).await
+        } else {
+            self.log.read(offset, limits).await
+        };
+        Ok(Some(read?))
     }
 
-    /// Wake `signal` whenever the high watermark moves, until the answer is dropped.
-    pub fn watch(&self, signal: &FetchSignal) -> Watch {
-        self.watchers.add(signal)
+    /// How far the partition has grown, for [`Self::watch`]. To be taken before it is read.
+    pub fn growth_mark(&self) -> GrowthMark {
+        self.watchers.mark()
+    }
+
+    /// Add to `signal` what consumers can see since `since` and from now on, up to `room` bytes; it is woken in any case
+    /// when the partition goes. Ends when the answer is dropped.
+    pub fn watch(&self, signal: &FetchSignal, since: GrowthMark, room: u64) -> Watch {
+        self.watchers.add(signal, since, room)
     }
 
     /// Drop records below `offset` (-1: all that consumers can see) and answer the new log start offset.
@@ -232,25 +253,34 @@ impl Partition {
         Ok(self.log.delete_records_before(offset).await?)
     }
 
+    /// How many requests wait here: for the high watermark, and for more to fetch.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.watermark_waits.len(), self.watchers.len())
+    }
+
     /// The topic is deleted: whoever waits hears that it is gone.
     pub(super) fn close(&self) {
         self.watermark_waits.fail(&ReplicaError::UnknownPartition);
-        self.watchers.wake_all();
+        self.watchers.changed();
     }
 
     fn went_offline(&self, cause: &str) {
         self.watermark_waits.fail(&ReplicaError::Log(LogError::LogDirOffline { cause: cause.into() }));
-        self.watchers.wake_all();
+        self.watchers.changed();
     }
 
-    fn advance(&self, end: i64) {
-        // Observer calls come from several disk threads; the watermark never goes back (invariant 2).
-        let before = self.high_watermark.fetch_max(end, Ordering::AcqRel);
-        if before < end {
-            self.log.set_high_watermark(end);
-            self.watermark_waits.advance(end);
-            self.watchers.wake_all();
+    /// Move the high watermark to `end`. Observer calls come from several disk threads and may overtake each other:
+    /// it never goes back (invariant 2), here and in the log, which keeps it for the checkpoint.
+    pub(super) fn advance(&self, end: i64) {
+        assert!(end <= self.log.log_end_offset(), "invariant 2: high watermark {end} is beyond the log's end");
+        if self.high_watermark.fetch_max(end, Ordering::AcqRel) >= end {
+            return;
         }
+        self.log.set_high_watermark(end);
+        self.watermark_waits.advance(end);
+        let shown = self.growth.seen(end);
+        self.watchers.grown(shown);
     }
 }
 
@@ -276,9 +306,9 @@ struct Observer(std::sync::Weak<Partition>);
 
 impl LogObserver for Observer {
     fn on_append(&self, end: i64) {
-        if let Some(partition) = self.0.upgrade()
-            && partition.log.config().ack_durability == AckDurability::PageCache
-        {
+        let Some(partition) = self.0.upgrade() else { return };
+        partition.growth.appended(end, partition.log.appended_bytes());
+        if partition.log.config().ack_durability == AckDurability::PageCache {
             partition.advance(end);
         }
     }

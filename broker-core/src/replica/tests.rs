@@ -241,3 +241,40 @@ async fn no_change_is_missed_that_comes_while_the_manager_is_made() {
     assert!(replicas.topic_config(TopicRef::Name("late")).is_some());
     assert!(replicas.partition(TopicRef::Name("late"), 1).await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_high_watermark_never_goes_back_whatever_order_it_is_told_in() {
+    let sim = SimEnv::new(3);
+    let (_logs, _quorum, replicas) = open(&sim).await;
+    let partition = replicas.partition(TopicRef::Name("t"), 0).await.unwrap();
+    for _ in 0..3 {
+        append(&partition).await.unwrap();
+    }
+    // Two syncs that end at once tell their ends in any order.
+    partition.advance(1);
+    partition.log().set_high_watermark(1);
+    assert_eq!((partition.high_watermark(), partition.log().high_watermark()), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "invariant 2")]
+async fn a_high_watermark_beyond_the_log_stops_the_broker() {
+    let sim = SimEnv::new(4);
+    let (_logs, _quorum, replicas) = open(&sim).await;
+    replicas.partition(TopicRef::Name("t"), 0).await.unwrap().advance(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_waiting_leaves_nothing_behind() {
+    let sim = SimEnv::new(5);
+    let (_logs, _quorum, replicas) = open(&sim).await;
+    let partition = replicas.partition(TopicRef::Name("t"), 0).await.unwrap();
+    for _ in 0..100 {
+        let wait = partition.wait_high_watermark(1);
+        let moment = levada_env::time::Duration::from_millis(1);
+        levada_env::time::timeout(moment, wait).await.expect_err("nothing was appended");
+        let signal = super::FetchSignal::after(1);
+        drop(partition.watch(&signal, partition.growth_mark(), 1));
+    }
+    assert_eq!(partition.waiting(), (0, 0));
+}

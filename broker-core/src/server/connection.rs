@@ -1,31 +1,42 @@
 //! One client connection: frames in, answers out in the same order.
 //!
 //! One task reads, begins requests, waits for the oldest answer and writes. While it writes it does not read, so a client
-//! that does not take its answers is not served further. A frame that cannot be understood ends this connection only.
+//! that does not take its answers is not served further, and is closed when it takes none for long. Requests in flight
+//! end with their connection: their futures are dropped. A frame that cannot be understood ends this connection only.
 
-use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use levada_env::net::TcpStream;
-use levada_env::time::{Instant, sleep_until, timeout};
-use levada_wire::RequestKind;
+use levada_env::net::{TcpStream, is_read_closed};
+use levada_env::time::{Instant, sleep, sleep_until, timeout};
 use levada_wire::frame::{FrameError, RequestFrame, unsupported_api_versions};
+use levada_wire::{RequestKind, Segment};
 use tokio::sync::watch;
 
 use super::budget::{MemoryBudget, MemoryPermit};
 use super::frame_reader::{Frame, FrameReader, ReadError};
 use super::listener::stopped;
-use super::output::Output;
+use super::output::{Output, Progress};
 use super::pending::{Outcome, Pending, PendingQueue};
-use crate::api::{Cancellation, RequestContext, Services, begin, may_overlap};
-use crate::security::Principal;
+use crate::api::{HeldMemory, RequestContext, Services, begin, may_overlap};
 
 /// Answers collected before they are written, where several are ready.
 const COLLECT: usize = 256 << 10;
 
 /// How long answers to requests in flight may take once the broker stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether an answer being written gets on. While memory for answers is short, one that does not
+/// is given up.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the client is still there while nothing is read from it.
+const GONE_CHECK: Duration = Duration::from_secs(1);
+
+/// An answer of at least this size is accounted for until it is written, of whatever API it is.
+const LARGE_ANSWER: usize = 64 << 10;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -64,29 +75,10 @@ pub(super) struct Connection {
     held: Option<Held>,
     ctx: RequestContext,
     last_activity: Instant,
-    /// Tells spawned work that the client is gone, when the connection is dropped.
-    _gone: watch::Sender<bool>,
 }
 
 impl Connection {
-    pub fn new(
-        services: Arc<Services>,
-        budget: MemoryBudget,
-        stream: TcpStream,
-        peer: SocketAddr,
-        listener: Arc<str>,
-    ) -> Self {
-        let (gone, cancellation) = Cancellation::new();
-        let ctx = RequestContext {
-            principal: Principal::anonymous(),
-            listener,
-            client_id: None,
-            client_address: Some(peer),
-            api_version: 0,
-            frame_bytes: 0,
-            deadline: None,
-            cancellation,
-        };
+    pub fn new(services: Arc<Services>, budget: MemoryBudget, stream: TcpStream, ctx: RequestContext) -> Self {
         let reader = FrameReader::new(services.logs.buf_pool().clone(), budget, services.config.request_max_bytes);
         Self {
             last_activity: services.env.clock.now(),
@@ -97,7 +89,6 @@ impl Connection {
             ctx,
             stream,
             services,
-            _gone: gone,
         }
     }
 
@@ -116,6 +107,7 @@ impl Connection {
                     Ok(frame) => self.receive(frame).await,
                     Err(error) => Err(error.into()),
                 },
+                () = gone(&self.stream), if !may_read => Err(ReadError::Closed.into()),
                 () = sleep_until(patience_ends) => self.check_idle(),
             };
             if let Err(ended) = step {
@@ -171,7 +163,7 @@ impl Connection {
 
     async fn finish_then_send(&mut self, answer: levada_wire::Encoded) -> Result<(), Ended> {
         self.finish().await?;
-        self.output.push(answer);
+        self.output.push(answer, HeldMemory::default());
         self.flush().await
     }
 
@@ -216,7 +208,13 @@ impl Connection {
         let mut next = Some(first);
         while let Some(outcome) = next {
             match outcome {
-                Outcome::Send(answer) => self.output.push(answer),
+                Outcome::Send(answer, mut memory) => {
+                    if answer.len() >= LARGE_ANSWER && memory.bytes() == 0 {
+                        memory = self.ctx.answer_memory.hold();
+                        memory.add(in_memory(&answer));
+                    }
+                    self.output.push(answer, memory);
+                }
                 Outcome::Nothing => {}
                 Outcome::Disconnect => {
                     self.flush().await?;
@@ -228,14 +226,43 @@ impl Connection {
         self.flush().await
     }
 
+    /// Write what is collected. Given up when the client takes nothing for as long as a connection may be idle, or for one
+    /// window while memory is short.
     async fn flush(&mut self) -> Result<(), Ended> {
         if self.output.is_empty() {
             return Ok(());
         }
-        let flush = self.output.flush(&self.stream, &*self.services.env.disk);
-        let sent = timeout(self.services.config.max_idle, flush).await.map_err(|_| Ended::Stalled)??;
+        let progress = Progress::new(0);
+        let max_idle = self.services.config.max_idle;
+        let mut flush = pin!(self.output.flush(&self.stream, &*self.services.env.disk, &progress));
+        let (mut seen, mut idle) = (0, Duration::ZERO);
+        let window = WINDOW.min(max_idle);
+        let sent = loop {
+            if let Ok(sent) = timeout(window, &mut flush).await {
+                break sent?;
+            }
+            let written = progress.load(Ordering::Relaxed);
+            idle = if written > seen { Duration::ZERO } else { idle + window };
+            seen = written;
+            if idle >= max_idle || (!idle.is_zero() && self.ctx.answer_memory.is_short()) {
+                return Err(Ended::Stalled);
+            }
+        };
         self.services.metrics.bytes_sent.add(sent as u64);
         self.last_activity = self.services.env.clock.now();
         Ok(())
+    }
+}
+
+/// Bytes of an answer that are in memory.
+fn in_memory(answer: &levada_wire::Encoded) -> usize {
+    let bytes = |segment: &Segment| if let Segment::Bytes(bytes) = segment { bytes.len() } else { 0 };
+    answer.segments().iter().map(bytes).sum()
+}
+
+/// Resolves when the client has closed its side, whether or not there is something to read before that.
+async fn gone(stream: &TcpStream) {
+    while !is_read_closed(stream).await {
+        sleep(GONE_CHECK).await;
     }
 }

@@ -15,9 +15,10 @@ use tokio::task::JoinSet;
 use super::budget::MemoryBudget;
 use super::connection::{Connection, Ended};
 use super::frame_reader::ReadError;
-use crate::api::Services;
+use crate::api::{Cancellation, RequestContext, Services};
 use crate::config::BrokerConfig;
 use crate::config::listeners::Endpoint;
+use crate::security::Principal;
 
 /// How long to wait when the system has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -80,17 +81,15 @@ struct Census {
     by_ip: HashMap<IpAddr, usize>,
 }
 
-/// Accepts and serves connections until stopped.
+/// Accepts and serves connections until the broker stops.
 pub struct Server {
-    stop: watch::Sender<bool>,
     acceptors: JoinSet<()>,
     budget: MemoryBudget,
 }
 
 impl Server {
-    /// Serve `listeners`.
-    pub fn start(services: &Arc<Services>, listeners: Vec<BoundListener>) -> Self {
-        let (stop, stopping) = watch::channel(false);
+    /// Serve `listeners` until `stopping` says true.
+    pub fn start(services: &Arc<Services>, listeners: Vec<BoundListener>, stopping: &watch::Receiver<bool>) -> Self {
         let budget = MemoryBudget::new(services.config.request_memory_bytes);
         let census = Arc::new(Mutex::new(Census::default()));
         let mut acceptors = JoinSet::new();
@@ -104,7 +103,7 @@ impl Server {
             };
             acceptors.spawn(acceptor.run(listener.socket));
         }
-        Self { stop, acceptors, budget }
+        Self { acceptors, budget }
     }
 
     /// Bytes that requests may still take.
@@ -112,9 +111,8 @@ impl Server {
         self.budget.available()
     }
 
-    /// Accept no more, let requests in flight be answered, close.
-    pub async fn stop(mut self) {
-        let _ = self.stop.send(true);
+    /// Wait until no more is accepted, requests in flight are answered, and connections are closed.
+    pub async fn stopped(mut self) {
         let all = async { while self.acceptors.join_next().await.is_some() {} };
         if timeout(STOP_PATIENCE, all).await.is_err() {
             tracing::warn!("connections did not finish in time and are cut");
@@ -174,7 +172,18 @@ impl Acceptor {
         // Answers are written whole; waiting to fill packets only delays them.
         let _ = stream.set_nodelay(true);
         let (services, stop) = (self.services.clone(), self.stop.clone());
-        let connection = Connection::new(services.clone(), self.budget.clone(), stream, peer, self.name.clone());
+        let ctx = RequestContext {
+            principal: Principal::anonymous(),
+            listener: self.name.clone(),
+            client_id: None,
+            client_address: Some(peer),
+            api_version: 0,
+            frame_bytes: 0,
+            deadline: None,
+            cancellation: Cancellation::new(stop.clone()),
+            answer_memory: services.answer_memory.clone(),
+        };
+        let connection = Connection::new(services.clone(), self.budget.clone(), stream, ctx);
         async move {
             let _place = place;
             services.metrics.connections_opened.add(1);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, Bytes};
 use levada_env::Disk;
@@ -9,7 +10,7 @@ use levada_env::disk::{Advice, IoClass, run};
 use levada_env::net::{TcpStream, sendfile};
 use levada_wire::{Encoded, External, Segment};
 
-use crate::api::FileRecords;
+use crate::api::{FileRecords, HeldMemory};
 use crate::log::{FileRange, ReadData};
 
 /// File ranges below this are read into memory: one write for the whole answer is then cheaper than a sendfile.
@@ -18,16 +19,27 @@ const SENDFILE_FROM: usize = 32 << 10;
 /// Slices given to one vectored write.
 const SLICES: usize = 64;
 
+/// A file range is sent in pieces of this size, so that progress is seen.
+const SENDFILE_PIECE: u64 = 256 << 10;
+
+/// Bytes written so far, for whoever watches over a write.
+pub(super) type Progress = AtomicU64;
+
 /// What is waiting to be written to one connection.
 #[derive(Default)]
 pub(super) struct Output {
     segments: VecDeque<Segment>,
     len: usize,
+    /// Held for the answers until all are written.
+    memory: Vec<HeldMemory>,
 }
 
 impl Output {
-    pub fn push(&mut self, answer: Encoded) {
+    pub fn push(&mut self, answer: Encoded, memory: HeldMemory) {
         self.len += answer.len();
+        if memory.bytes() > 0 {
+            self.memory.push(memory);
+        }
         self.segments.extend(answer.into_segments());
     }
 
@@ -40,23 +52,24 @@ impl Output {
     }
 
     /// Write everything; answers how many bytes that were.
-    pub async fn flush(&mut self, stream: &TcpStream, disk: &dyn Disk) -> io::Result<usize> {
+    pub async fn flush(&mut self, stream: &TcpStream, disk: &dyn Disk, progress: &Progress) -> io::Result<usize> {
         let total = self.len;
         while let Some(front) = self.segments.front() {
             match front {
                 Segment::External(external) => {
                     let external = external.clone();
-                    self.send_external(stream, disk, &external).await?;
+                    self.send_external(stream, disk, &external, progress).await?;
                 }
-                Segment::Bytes(_) => self.write_bytes(stream).await?,
+                Segment::Bytes(_) => self.write_bytes(stream, progress).await?,
             }
         }
         self.len = 0;
+        self.memory.clear();
         Ok(total)
     }
 
     /// One vectored write of the memory at the front.
-    async fn write_bytes(&mut self, stream: &TcpStream) -> io::Result<()> {
+    async fn write_bytes(&mut self, stream: &TcpStream, progress: &Progress) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         for (slot, segment) in slices.iter_mut().zip(&self.segments) {
@@ -74,6 +87,7 @@ impl Output {
             }
         };
         self.consume(written);
+        progress.fetch_add(written as u64, Ordering::Relaxed);
         Ok(())
     }
 
@@ -88,7 +102,13 @@ impl Output {
         }
     }
 
-    async fn send_external(&mut self, stream: &TcpStream, disk: &dyn Disk, external: &External) -> io::Result<()> {
+    async fn send_external(
+        &mut self,
+        stream: &TcpStream,
+        disk: &dyn Disk,
+        external: &External,
+        progress: &Progress,
+    ) -> io::Result<()> {
         let Some(records) = external.handle::<FileRecords>() else {
             return Err(io::Error::other("answer has external data of an unknown kind"));
         };
@@ -106,7 +126,14 @@ impl Output {
             return Ok(());
         }
         read_ahead(disk, &records.range).await?;
-        sendfile(stream, &*records.range.file, records.range.position, records.range.len as u64).await
+        let (mut position, end) = (records.range.position, records.range.position + records.range.len as u64);
+        while position < end {
+            let piece = SENDFILE_PIECE.min(end - position);
+            sendfile(stream, &*records.range.file, position, piece).await?;
+            progress.fetch_add(piece, Ordering::Relaxed);
+            position += piece;
+        }
+        Ok(())
     }
 }
 

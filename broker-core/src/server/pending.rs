@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use levada_wire::{Encoded, ResponseKind, frame::encode_response};
 
 use super::budget::MemoryPermit;
-use crate::api::{Answer, Begun};
+use crate::api::{Answer, Begun, HeldMemory};
 
 /// A request that has been begun, and what its answer needs.
 pub(super) struct Pending {
@@ -22,7 +22,8 @@ pub(super) struct Pending {
 
 /// What is to be done for a request whose turn has come.
 pub(super) enum Outcome {
-    Send(Encoded),
+    /// Send this; the memory is held until it is written.
+    Send(Encoded, HeldMemory),
     Nothing,
     Disconnect,
 }
@@ -85,15 +86,15 @@ impl PendingQueue {
 
 fn outcome(answer: Answer, api_version: i16, correlation_id: i32) -> Outcome {
     match answer {
-        Answer::Response(response) => encode(&response, api_version, correlation_id),
+        Answer::Response(response, memory) => encode(&response, memory, api_version, correlation_id),
         Answer::Nothing => Outcome::Nothing,
         Answer::Disconnect => Outcome::Disconnect,
     }
 }
 
-fn encode(response: &ResponseKind, api_version: i16, correlation_id: i32) -> Outcome {
+fn encode(response: &ResponseKind, memory: HeldMemory, api_version: i16, correlation_id: i32) -> Outcome {
     match encode_response(response, api_version, correlation_id) {
-        Ok(encoded) => Outcome::Send(encoded),
+        Ok(encoded) => Outcome::Send(encoded, memory),
         Err(error) => {
             tracing::error!(api = %response.api_key(), api_version, %error, "cannot encode answer");
             Outcome::Disconnect
@@ -114,11 +115,11 @@ mod tests {
     }
 
     fn answer() -> Answer {
-        Answer::Response(ListOffsetsResponse::default().into())
+        Answer::Response(ListOffsetsResponse::default().into(), HeldMemory::default())
     }
 
     fn correlation(outcome: Outcome) -> i32 {
-        let Outcome::Send(encoded) = outcome else { panic!("no answer") };
+        let Outcome::Send(encoded, _) = outcome else { panic!("no answer") };
         let bytes = encoded.into_bytes().unwrap();
         i32::from_be_bytes(bytes[4..8].try_into().unwrap())
     }

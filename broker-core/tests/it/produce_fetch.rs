@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use levada_wire::messages::DeleteTopicsRequest;
 use levada_wire::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
+use levada_wire::messages::delete_topics::DeleteTopicState;
 use levada_wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use levada_wire::messages::offset_for_leader_epoch::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use levada_wire::messages::{DeleteRecordsRequest, OffsetForLeaderEpochRequest};
@@ -40,6 +42,65 @@ async fn a_fetch_at_the_end_waits_for_the_next_record() {
     let data = one_partition(t.ask(fetch_request(id, &[(0, 1)], 30)).await);
     assert!(data.records.as_ref().is_none_or(RecordSet::is_empty));
     t.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_fetch_that_waits_for_much_reads_when_it_is_there_and_not_at_each_append() {
+    let t = TestBroker::start().await;
+    let id = t.create("t", 4, &[]).await;
+    let transport = t.broker.transport("waiter");
+    let mut request = fetch_request(id, &[(0, 0), (1, 0), (2, 0), (3, 0)], 60_000);
+    request.min_bytes = 100_000;
+    let waiting = tokio::spawn(async move { ask(&*transport, request).await });
+    let mut produced = 0;
+    while !waiting.is_finished() {
+        produce(&*t.transport, id, produced % 4, batch(&[&"x".repeat(1000)])).await;
+        produced += 1;
+    }
+    let answer = waiting.await.unwrap();
+    let bytes: usize = answer.responses[0].partitions.iter().map(|data| data.records.as_ref().unwrap().len()).sum();
+    assert!(bytes >= 100_000, "{bytes} after {produced} appends");
+    let reads = t.broker.metrics().fetch_reads;
+    assert!(reads <= 4 * 5, "{reads} reads of partitions for {produced} appends");
+    t.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn whole_batches_that_do_not_quite_fill_the_limit_are_enough() {
+    let t = TestBroker::start().await;
+    let id = t.create("t", 2, &[]).await;
+    for partition in [0, 0, 0, 1] {
+        produce(&*t.transport, id, partition, batch(&[&"x".repeat(1000)])).await;
+    }
+    // Nobody produces, so what is not enough at once is waited for past any patience.
+    for (min_bytes, max_bytes, partition_max) in [(1 << 30, 2500, 1 << 20), (2500, 1 << 20, 2500)] {
+        let mut request = fetch_request(id, &[(0, 0)], i32::MAX);
+        (request.min_bytes, request.max_bytes) = (min_bytes, max_bytes);
+        request.topics[0].partitions[0].partition_max_bytes = partition_max;
+        let data = one_partition(t.ask(request).await);
+        assert_eq!(records_of(&data).len(), 2);
+    }
+    t.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_its_topic_and_with_the_broker() {
+    let t = TestBroker::start().await;
+    let (gone, id) = (t.create("gone", 1, &[]).await, t.create("t", 1, &[]).await);
+    let wait = |id| {
+        let transport = t.broker.transport("waiter");
+        tokio::spawn(async move { one_partition(ask(&*transport, fetch_request(id, &[(0, 0)], i32::MAX)).await) })
+    };
+    let (first, second) = (wait(gone), wait(id));
+    while t.broker.metrics().fetch_reads < 2 {
+        tokio::task::yield_now().await;
+    }
+    let topics = vec![DeleteTopicState { name: Some("gone".into()), ..DeleteTopicState::default() }];
+    t.ask(DeleteTopicsRequest { topics, timeout_ms: 30_000, ..DeleteTopicsRequest::default() }).await;
+    let code = first.await.unwrap().error_code;
+    assert_eq!(code, ErrorCode::UnknownTopicId.code());
+    t.broker.shutdown().await;
+    assert_eq!(second.await.unwrap().error_code, 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use levada_wire::messages::fetch::FetchResponse;
+use levada_wire::messages::fetch::{FetchRequest, FetchResponse};
 use levada_wire::messages::{ApiVersionsRequest, MetadataRequest, ProduceRequest};
 use levada_wire::records::BatchIter;
 use levada_wire::{ApiKey, ErrorCode, ResponseKind};
@@ -66,6 +66,95 @@ async fn a_waiting_fetch_does_not_hold_up_the_appends_behind_it_and_is_answered_
     assert_eq!(correlation_id, first);
     assert_eq!(one_partition(answer).high_watermark, 1);
     assert_eq!(client.receive(ApiKey::Produce, 13).await.0, second);
+    t.broker.shutdown().await;
+}
+
+/// A connection with a small receive buffer, so that little of an answer leaves the broker before it is read.
+async fn small_window(t: &TestBroker) -> Client {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(32 << 10).unwrap();
+    let port = t.broker.listeners()[0].port;
+    Client::over(socket.connect(([127, 0, 0, 1], port).into()).await.unwrap())
+}
+
+async fn fill(t: &TestBroker, megabytes: usize) -> uuid::Uuid {
+    let id = t.create("big", 1, &[("max.message.bytes", "2000000")]).await;
+    for _ in 0..megabytes {
+        produce(&*t.transport, id, 0, batch(&[&"x".repeat(1 << 20)])).await;
+    }
+    id
+}
+
+fn fetch_all(id: uuid::Uuid) -> FetchRequest {
+    let mut request = fetch_request(id, &[(0, 0)], 100);
+    request.topics[0].partitions[0].partition_max_bytes = i32::MAX;
+    request
+}
+
+#[tokio::test]
+async fn consumers_that_do_not_read_hold_no_more_memory_than_their_share_and_others_are_served() {
+    let pairs = [("fetch.memory.bytes", "9000000"), ("tail.cache.bytes", "67108864"), ("fetch.max.bytes", "8500000")];
+    let t = TestBroker::with(&pairs).await;
+    let id = fill(&t, 8).await;
+    let mut stalled = Vec::new();
+    for _ in 0..10 {
+        let mut client = small_window(&t).await;
+        client.send(fetch_all(id), 16).await;
+        // The first byte shows that the answer is on its way.
+        client.stream.readable().await.unwrap();
+        stalled.push(client);
+    }
+    let held = t.broker.metrics().answer_memory;
+    assert!((8 << 20..=9_000_000).contains(&held), "{held}");
+    let answer: FetchResponse = t.connect().await.ask(fetch_all(id), 16).await;
+    assert_eq!(one_partition(answer).records.unwrap().len(), t.broker.metrics().partitions[0].size as usize);
+    drop(stalled);
+    while t.broker.metrics().answer_memory > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    t.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_reads_slowly_is_served_and_one_that_does_not_read_is_closed() {
+    let t = TestBroker::with(&[("connections.max.idle.ms", "400"), ("tail.cache.bytes", "67108864")]).await;
+    let id = fill(&t, 12).await;
+    let size = t.broker.metrics().partitions[0].size as usize;
+    let mut slow = small_window(&t).await;
+    slow.send(fetch_all(id), 16).await;
+    let mut got = 0;
+    let mut part = vec![0; 512 << 10];
+    while got < size {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        got += tokio::io::AsyncReadExt::read_exact(&mut slow.stream, &mut part[..(size - got).min(512 << 10)])
+            .await
+            .unwrap();
+    }
+    let mut stalled = small_window(&t).await;
+    stalled.send(fetch_all(id), 16).await;
+    stalled.stream.readable().await.unwrap();
+    while t.broker.metrics().connections > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    t.broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_while_its_requests_wait_is_noticed_though_nothing_is_read_from_it() {
+    let t = TestBroker::start().await;
+    let id = t.create("t", 1, &[]).await;
+    let mut client = t.connect().await;
+    client.send(fetch_request(id, &[(0, 0)], i32::MAX), 16).await;
+    // Waits for the fetch before it, and everything behind it stays unread.
+    client.send(MetadataRequest::default(), 12).await;
+    client.send(MetadataRequest::default(), 12).await;
+    while t.broker.metrics().fetch_reads < 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(client);
+    while t.broker.metrics().connections > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     t.broker.shutdown().await;
 }
 

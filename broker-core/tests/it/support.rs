@@ -196,6 +196,11 @@ impl Client {
         Self { stream: TcpStream::connect(("127.0.0.1", port)).await.unwrap(), next: 0 }
     }
 
+    /// A connection made otherwise.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream, next: 0 }
+    }
+
     /// Send a request without waiting; gives its correlation id.
     pub async fn send(&mut self, request: impl Into<RequestKind>, version: i16) -> i32 {
         self.next += 1;

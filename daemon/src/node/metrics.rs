@@ -74,6 +74,8 @@ fn write_broker(broker: &Broker, page: &mut MetricsText) {
         let help = "Writes refused because the disk is full.";
         page.counter("levada_log_refused_writes_total", help, &labels, dir.refused_writes);
     }
+    let help = "Bytes that answers hold until they are written.";
+    page.gauge("levada_broker_answer_memory_bytes", help, &[], metrics.answer_memory);
     for partition in &metrics.partitions {
         let number = partition.partition.to_string();
         let labels = [("topic", &*partition.topic), ("partition", number.as_str())];

@@ -96,7 +96,7 @@ async fn nothing_above_the_high_watermark_and_nothing_active_is_touched() {
     let (sim, _manager, log) = sim(2, config()).await;
     let (rng, mut model, mut counter) = (SeededRng::new(9), Model::new(), 0);
     fill(&sim, &log, &rng, &mut model, &mut counter).await;
-    log.set_high_watermark(0);
+    log.inner.high_watermark.store(0, std::sync::atomic::Ordering::Release);
     assert_eq!(log.compact().await.unwrap(), 0);
 }
 

@@ -1,16 +1,16 @@
-//! Incremental fetch sessions (KIP-227): the broker remembers which partitions a consumer wants and answers only those
-//! that have something new.
+//! The fetch sessions of a broker, and one fetch in the light of its session.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use levada_env::{Env, Instant};
-use levada_wire::messages::fetch::{FetchPartition, FetchRequest, PartitionData};
+use levada_wire::messages::fetch::{FetchRequest, PartitionData};
 use parking_lot::Mutex;
-use uuid::Uuid;
+
+use super::session::{PartitionKey, Session, SessionError, Wanted, named_once};
 
 /// A session idle for this long gives its place to a new one.
 const EVICT_AFTER: Duration = Duration::from_secs(120);
@@ -21,61 +21,17 @@ const FINAL_EPOCH: i32 = -1;
 /// Epoch of a request that names all its partitions and would like a session.
 const INITIAL_EPOCH: i32 = 0;
 
-/// How a fetch names a topic: by id from version 13 on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum TopicKey {
-    Name(Arc<str>),
-    Id(Uuid),
-}
-
-/// A partition as a fetch names it.
-pub(super) type PartitionKey = (TopicKey, i32);
-
-/// What is wanted of one partition.
-#[derive(Debug, Clone)]
-pub(super) struct Wanted {
-    pub key: PartitionKey,
-    pub fetch_offset: i64,
-    pub max_bytes: i32,
-    pub leader_epoch: i32,
-    pub last_fetched_epoch: i32,
-}
-
-/// Why a request does not fit its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SessionError {
-    #[error("no such fetch session")]
-    NotFound,
-    #[error("fetch session is at epoch {expected}, the request at {got}")]
-    Epoch { expected: i32, got: i32 },
-    #[error("fetch session was opened with the other way to name topics")]
-    TopicIds,
-}
-
-/// What was last answered for a partition of a session.
-#[derive(Debug, Clone)]
-struct Remembered {
-    wanted: Wanted,
-    high_watermark: i64,
-    log_start_offset: i64,
-}
-
-#[derive(Debug)]
-struct Session {
-    uses_ids: bool,
-    /// Epoch the next request must have.
-    epoch: i32,
-    last_used: Instant,
-    partitions: BTreeMap<PartitionKey, Remembered>,
-    /// The partition answered with data last; the next fetch starts after it, so that none starves.
-    cursor: Option<PartitionKey>,
-}
+/// Most partitions of all sessions together: some 60 MB.
+const MAX_PARTITIONS: usize = 250_000;
 
 /// The sessions of a broker.
 pub struct FetchSessionCache {
     env: Env,
     slots: usize,
+    max_partitions: usize,
     sessions: Mutex<BTreeMap<i32, Arc<Mutex<Session>>>>,
+    /// Partitions of all sessions.
+    partitions: Arc<AtomicUsize>,
 }
 
 /// One fetch, from request to answer.
@@ -100,7 +56,7 @@ enum Kind {
 impl FetchSessionCache {
     /// A cache of at most `slots` sessions.
     pub fn new(env: Env, slots: usize) -> Self {
-        Self { env, slots, sessions: Mutex::default() }
+        Self { env, slots, max_partitions: MAX_PARTITIONS, sessions: Mutex::default(), partitions: Arc::default() }
     }
 
     /// Number of sessions kept.
@@ -124,35 +80,38 @@ impl FetchSessionCache {
                 INITIAL_EPOCH => Kind::Full { uses_ids },
                 _ => Kind::Sessionless,
             };
-            return Ok(FetchContext { kind, wanted: named(request, uses_ids).collect() });
+            return Ok(FetchContext { kind, wanted: named_once(request, uses_ids) });
         }
-        let session = self.sessions.lock().get(&request.session_id).cloned().ok_or(SessionError::NotFound)?;
-        let wanted = {
-            let mut session = session.lock();
-            session.check(request.session_epoch, uses_ids)?;
-            session.last_used = self.env.clock.now();
-            session.update(request);
-            session.plan()
-        };
-        Ok(FetchContext { kind: Kind::Incremental { id: request.session_id, session }, wanted })
+        let id = request.session_id;
+        let session = self.sessions.lock().get(&id).cloned().ok_or(SessionError::NotFound)?;
+        let mut locked = session.lock();
+        locked.check(request.session_epoch, uses_ids)?;
+        locked.last_used = self.env.clock.now();
+        if !locked.update(request) {
+            // The consumer names everything again and goes on without a session.
+            drop(locked);
+            self.sessions.lock().remove(&id);
+            return Err(SessionError::NotFound);
+        }
+        if locked.is_empty() {
+            drop(locked);
+            self.sessions.lock().remove(&id);
+            return Ok(FetchContext { kind: Kind::Sessionless, wanted: Vec::new() });
+        }
+        let wanted = locked.plan();
+        drop(locked);
+        Ok(FetchContext { kind: Kind::Incremental { id, session }, wanted })
     }
 
     /// Make a session of a full fetch, if there is room.
     fn create(&self, uses_ids: bool, wanted: &[Wanted], answers: &[(PartitionKey, PartitionData)]) -> i32 {
-        if wanted.is_empty() {
-            return 0;
-        }
         let now = self.env.clock.now();
         let mut sessions = self.sessions.lock();
         if sessions.len() >= self.slots && !evict_one(&mut sessions, now) {
             return 0;
         }
-        let fresh = |wanted: &Wanted| {
-            let remembered = Remembered { wanted: wanted.clone(), high_watermark: -1, log_start_offset: -1 };
-            (wanted.key.clone(), remembered)
-        };
-        let partitions = wanted.iter().map(fresh).collect();
-        let mut session = Session { uses_ids, epoch: 1, last_used: now, partitions, cursor: None };
+        let session = Session::new(uses_ids, wanted, now, &self.partitions, self.max_partitions);
+        let Some(mut session) = session else { return 0 };
         session.remember(answers);
         loop {
             let id = (self.env.rng.below(i32::MAX as u64 - 1) + 1) as i32;
@@ -195,95 +154,9 @@ impl FetchContext {
     }
 }
 
-impl Session {
-    fn check(&mut self, epoch: i32, uses_ids: bool) -> Result<(), SessionError> {
-        if self.uses_ids != uses_ids {
-            return Err(SessionError::TopicIds);
-        }
-        if epoch != self.epoch {
-            return Err(SessionError::Epoch { expected: self.epoch, got: epoch });
-        }
-        self.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
-        Ok(())
-    }
-
-    fn update(&mut self, request: &FetchRequest) {
-        for wanted in named(request, self.uses_ids) {
-            match self.partitions.entry(wanted.key.clone()) {
-                Entry::Occupied(mut place) => place.get_mut().wanted = wanted,
-                Entry::Vacant(place) => {
-                    place.insert(Remembered { wanted, high_watermark: -1, log_start_offset: -1 });
-                }
-            }
-        }
-        for forgotten in &request.forgotten_topics_data {
-            let topic = topic_key(self.uses_ids, &forgotten.topic, forgotten.topic_id);
-            for partition in &forgotten.partitions {
-                self.partitions.remove(&(topic.clone(), *partition));
-            }
-        }
-    }
-
-    /// All partitions, those after the cursor first.
-    fn plan(&self) -> Vec<Wanted> {
-        let wanted = |(_, remembered): (&PartitionKey, &Remembered)| remembered.wanted.clone();
-        match &self.cursor {
-            None => self.partitions.iter().map(wanted).collect(),
-            Some(cursor) => {
-                let after = self.partitions.range((Excluded(cursor), Unbounded));
-                after.chain(self.partitions.range(..=cursor)).map(wanted).collect()
-            }
-        }
-    }
-
-    fn is_news(&self, key: &PartitionKey, answer: &PartitionData) -> bool {
-        let Some(remembered) = self.partitions.get(key) else { return true };
-        answer.error_code != 0
-            || answer.records.as_ref().is_some_and(|records| !records.is_empty())
-            || answer.diverging_epoch.epoch >= 0
-            || answer.high_watermark != remembered.high_watermark
-            || answer.log_start_offset != remembered.log_start_offset
-    }
-
-    fn remember(&mut self, answers: &[(PartitionKey, PartitionData)]) {
-        for (key, answer) in answers {
-            if answer.records.as_ref().is_some_and(|records| !records.is_empty()) {
-                self.cursor = Some(key.clone());
-            }
-            if let Some(remembered) = self.partitions.get_mut(key) {
-                // After an error everything is news.
-                let ok = answer.error_code == 0;
-                remembered.high_watermark = if ok { answer.high_watermark } else { -1 };
-                remembered.log_start_offset = if ok { answer.log_start_offset } else { -1 };
-            }
-        }
-    }
-}
-
-fn named(request: &FetchRequest, uses_ids: bool) -> impl Iterator<Item = Wanted> {
-    request.topics.iter().flat_map(move |topic| {
-        let key = topic_key(uses_ids, &topic.topic, topic.topic_id);
-        topic.partitions.iter().map(move |partition| wanted(key.clone(), partition))
-    })
-}
-
-fn topic_key(uses_ids: bool, name: &str, id: Uuid) -> TopicKey {
-    if uses_ids { TopicKey::Id(id) } else { TopicKey::Name(name.into()) }
-}
-
-fn wanted(topic: TopicKey, partition: &FetchPartition) -> Wanted {
-    Wanted {
-        key: (topic, partition.partition),
-        fetch_offset: partition.fetch_offset,
-        max_bytes: partition.partition_max_bytes,
-        leader_epoch: partition.current_leader_epoch,
-        last_fetched_epoch: partition.last_fetched_epoch,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use levada_wire::messages::fetch::{FetchTopic, ForgottenTopic};
+    use levada_wire::messages::fetch::{FetchPartition, FetchTopic, ForgottenTopic};
 
     use super::*;
 
@@ -293,12 +166,19 @@ mod tests {
         FetchRequest { session_id: id, session_epoch: epoch, topics: vec![topic], ..FetchRequest::default() }
     }
 
-    fn answers(context: &FetchContext, high_watermark: i64) -> Vec<(PartitionKey, PartitionData)> {
+    fn forgetting(id: i32, epoch: i32, partitions: &[i32]) -> FetchRequest {
+        let forgotten =
+            ForgottenTopic { topic: "t".into(), partitions: partitions.to_vec(), ..ForgottenTopic::default() };
+        FetchRequest { forgotten_topics_data: vec![forgotten], ..request(id, epoch, &[]) }
+    }
+
+    fn answers(context: &FetchContext, high_watermark: i64, error_code: i16) -> Vec<(PartitionKey, PartitionData)> {
         let data = |wanted: &Wanted| {
             let data = PartitionData {
                 partition_index: wanted.key.1,
                 high_watermark,
                 log_start_offset: 0,
+                error_code,
                 ..PartitionData::default()
             };
             (wanted.key.clone(), data)
@@ -306,11 +186,15 @@ mod tests {
         context.wanted.iter().map(data).collect()
     }
 
-    fn run(cache: &FetchSessionCache, request: &FetchRequest, high_watermark: i64) -> (i32, Vec<i32>) {
+    fn run_with(cache: &FetchSessionCache, request: &FetchRequest, high_watermark: i64, code: i16) -> (i32, Vec<i32>) {
         let context = cache.open(request, 12).unwrap();
-        let answers = answers(&context, high_watermark);
+        let answers = answers(&context, high_watermark, code);
         let (id, answers) = context.finish(cache, answers);
         (id, answers.iter().map(|(key, _)| key.1).collect())
+    }
+
+    fn run(cache: &FetchSessionCache, request: &FetchRequest, high_watermark: i64) -> (i32, Vec<i32>) {
+        run_with(cache, request, high_watermark, 0)
     }
 
     fn cache(slots: usize) -> FetchSessionCache {
@@ -326,10 +210,17 @@ mod tests {
         assert_eq!(run(&cache, &request(id, 1, &[]), 5), (id, vec![]));
         assert_eq!(run(&cache, &request(id, 2, &[]), 6), (id, vec![0, 1]));
         assert_eq!(run(&cache, &request(id, 3, &[7]), 6), (id, vec![7]));
-        let mut forget = request(id, 4, &[]);
-        forget.forgotten_topics_data =
-            vec![ForgottenTopic { topic: "t".into(), partitions: vec![0], ..ForgottenTopic::default() }];
-        assert_eq!(run(&cache, &forget, 9), (id, vec![1, 7]));
+        assert_eq!(run(&cache, &forgetting(id, 4, &[0]), 9), (id, vec![1, 7]));
+    }
+
+    #[test]
+    fn errors_are_told_each_time_and_what_follows_them_is_news() {
+        let cache = cache(10);
+        let (id, _) = run_with(&cache, &request(0, 0, &[0]), -1, 100);
+        assert_eq!(run_with(&cache, &request(id, 1, &[]), -1, 100), (id, vec![0]));
+        assert_eq!(run_with(&cache, &request(id, 2, &[]), -1, 100), (id, vec![0]));
+        assert_eq!(run(&cache, &request(id, 3, &[]), 5), (id, vec![0]));
+        assert_eq!(run(&cache, &request(id, 4, &[]), 5), (id, vec![]));
     }
 
     #[test]
@@ -338,6 +229,7 @@ mod tests {
         let (id, _) = run(&cache, &request(0, 0, &[0]), 5);
         let open = |request: &FetchRequest, version| cache.open(request, version).err();
         assert_eq!(open(&request(id, 5, &[]), 12), Some(SessionError::Epoch { expected: 1, got: 5 }));
+        assert_eq!(open(&request(id, 5, &[]), 13), Some(SessionError::Epoch { expected: 1, got: 5 }));
         assert_eq!(open(&request(id + 1, 1, &[]), 12), Some(SessionError::NotFound));
         assert_eq!(open(&request(id, 1, &[]), 13), Some(SessionError::TopicIds));
         assert_eq!(open(&request(id, 1, &[]), 12), None);
@@ -351,6 +243,53 @@ mod tests {
         assert_ne!(run(&cache, &request(0, 0, &[0]), 5).0, 0);
         assert_eq!(run(&cache, &request(0, 0, &[0]), 5).0, 0);
         assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn a_session_that_forgets_everything_is_gone() {
+        let cache = cache(10);
+        let (id, _) = run(&cache, &request(0, 0, &[0, 1]), 5);
+        assert_eq!(run(&cache, &forgetting(id, 1, &[0, 1]), 5), (0, vec![]));
+        assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn partitions_are_bounded_per_session_and_over_all() {
+        let mut cache = cache(10);
+        cache.max_partitions = 60;
+        let many = |from: i32, to: i32| (from..to).collect::<Vec<_>>();
+        let (a, _) = run(&cache, &request(0, 0, &many(0, 40)), 5);
+        assert_ne!(a, 0);
+        assert_eq!(run(&cache, &request(0, 0, &many(0, 21)), 5).0, 0, "no room beside the first");
+        let (b, _) = run(&cache, &request(0, 0, &many(0, 20)), 5);
+        assert_ne!(b, 0);
+        assert_eq!(cache.open(&request(b, 1, &many(20, 21)), 12).err(), Some(SessionError::NotFound));
+        assert_eq!(cache.len(), 1, "a session that outgrows the cache is gone, and its places are free");
+        assert_eq!(run(&cache, &forgetting(a, 1, &many(0, 30)), 6).0, a);
+        assert_ne!(run(&cache, &request(0, 0, &many(0, 50)), 5).0, 0);
+        cache.max_partitions = usize::MAX;
+        assert_eq!(run(&cache, &request(0, 0, &many(0, super::super::session::MAX_PARTITIONS as i32 + 1)), 5).0, 0);
+    }
+
+    #[test]
+    fn a_name_that_no_topic_can_have_is_not_kept() {
+        let cache = cache(10);
+        let mut long = request(0, 0, &[0]);
+        long.topics[0].topic = "x".repeat(1 << 20);
+        assert_eq!(run(&cache, &long, 5), (0, vec![0]));
+        let (id, _) = run(&cache, &request(0, 0, &[0]), 5);
+        let later = FetchRequest { topics: long.topics, ..request(id, 1, &[]) };
+        assert_eq!(cache.open(&later, 12).err(), Some(SessionError::NotFound));
+        assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn a_partition_named_twice_is_read_once_as_wished_last() {
+        let mut twice = request(0, -1, &[3, 3, 4]);
+        twice.topics[0].partitions[1].fetch_offset = 9;
+        let context = cache(1).open(&twice, 12).unwrap();
+        let wanted: Vec<(i32, i64)> = context.wanted.iter().map(|w| (w.key.1, w.fetch_offset)).collect();
+        assert_eq!(wanted, [(3, 9), (4, 0)]);
     }
 
     #[test]
