@@ -23,7 +23,8 @@ pub(super) async fn handle(
     let mut results = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let outcome = if services.authorizer.allows(&ctx.principal, Operation::Alter, Resource::topic(&topic.name)) {
-            grow_one(services, &topic, request.validate_only).await.map_err(|e| (e.error_code(), Some(e.to_string())))
+            let grown = ctx.before_deadline(grow_one(services, &topic, request.validate_only)).await;
+            grown.unwrap_or(Err(TopicChangeError::TimedOut)).map_err(|e| (e.error_code(), Some(e.to_string())))
         } else {
             Err((ErrorCode::TopicAuthorizationFailed, None))
         };

@@ -49,7 +49,12 @@ pub(super) async fn handle(
         ctx.client_id.as_deref(),
         wishes.len() as u64,
     );
-    let (outcomes, image) = decide_all(services, &wishes, request.validate_only).await;
+    let decided = ctx.before_deadline(decide_all(services, &wishes, request.validate_only)).await;
+    // What was handed over by then is made all the same.
+    let (outcomes, image) = decided.unwrap_or_else(|| {
+        let timed_out = wishes.iter().map(|_| Err(TopicChangeError::TimedOut));
+        (timed_out.collect(), services.quorum.image())
+    });
     let mut topics: Vec<CreatableTopicResult> = wishes
         .into_iter()
         .zip(outcomes)

@@ -24,7 +24,10 @@ pub(super) async fn handle(
         for wanted in topic.partitions {
             let outcome = match refused {
                 Some(code) => Err(code),
-                None => delete(services, &topic.name, &wanted).await.map_err(|error| error.error_code()),
+                None => match ctx.before_deadline(delete(services, &topic.name, &wanted)).await {
+                    Some(deleted) => deleted.map_err(|error| error.error_code()),
+                    None => Err(ErrorCode::RequestTimedOut),
+                },
             };
             partitions.push(DeleteRecordsPartitionResult {
                 partition_index: wanted.partition_index,

@@ -63,9 +63,8 @@ async fn delete(services: &Services, ctx: &RequestContext, wish: DeleteTopicStat
     let decided = change(&*services.quorum, |image| match image.topic_by_id(id) {
         Some(_) => Ok((vec![MetadataRecord::RemoveTopic { id }], ())),
         None => Err(TopicChangeError::Unknown),
-    })
-    .await;
-    match decided {
+    });
+    match ctx.before_deadline(decided).await.unwrap_or(Err(TopicChangeError::TimedOut)) {
         Ok(_) => {
             forget_offsets(services, &topic.name).await;
             DeletableTopicResult { name: Some(topic.name.to_string()), topic_id: id, ..DeletableTopicResult::default() }

@@ -51,6 +51,7 @@ impl ToErrorCode for TopicChangeError {
             Self::Request(_) => ErrorCode::InvalidRequest,
             Self::Config(error) => error.error_code(),
             Self::Policy(_) => ErrorCode::PolicyViolation,
+            Self::TimedOut => ErrorCode::RequestTimedOut,
             Self::Quorum(error) => error.error_code(),
         }
     }

@@ -21,6 +21,9 @@ use crate::security::{Operation, Resource};
 
 const REFUSED: i16 = ErrorCode::GroupAuthorizationFailed.code();
 
+/// What members that wait for others are told when the broker stops: they stay members and come again.
+const STOPPING: i16 = ErrorCode::CoordinatorNotAvailable.code();
+
 /// What the handlers of this file share.
 struct Scope<'a> {
     services: &'a Services,
@@ -71,14 +74,23 @@ impl Scope<'_> {
         if !self.allows(Operation::Read, &request.group_id) {
             return JoinGroupResponse { error_code: REFUSED, generation_id: -1, ..JoinGroupResponse::default() };
         }
-        self.services.groups.join_group(&self.caller(), request).await
+        let stopping = JoinGroupResponse {
+            error_code: STOPPING,
+            member_id: request.member_id.clone(),
+            ..JoinGroupResponse::default()
+        };
+        let caller = self.caller();
+        self.ctx.wait(self.services.groups.join_group(&caller, request)).await.unwrap_or(stopping)
     }
 
     async fn sync_group(&self, request: SyncGroupRequest) -> SyncGroupResponse {
         if !self.allows(Operation::Read, &request.group_id) {
             return SyncGroupResponse { error_code: REFUSED, ..SyncGroupResponse::default() };
         }
-        self.services.groups.sync_group(&self.caller(), request).await
+        let caller = self.caller();
+        let synced = self.services.groups.sync_group(&caller, request);
+        let stopping = SyncGroupResponse { error_code: STOPPING, ..SyncGroupResponse::default() };
+        self.ctx.wait(synced).await.unwrap_or(stopping)
     }
 
     fn heartbeat(&self, request: &HeartbeatRequest) -> HeartbeatResponse {

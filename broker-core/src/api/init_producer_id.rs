@@ -25,7 +25,8 @@ pub(super) async fn handle(
             return refuse(ErrorCode::InvalidRequest);
         }
         let allowed = services.authorizer.allows(&ctx.principal, Operation::Write, Resource::transactional_id(id));
-        tracing::warn!(transactional_id = id, "transactional producer refused: transactions are not available yet");
+        // Clients ask again and again; what they ask for is in the answer.
+        tracing::debug!(transactional_id = id, "transactional producer refused: transactions are not available yet");
         return refuse(if allowed {
             ErrorCode::UnsupportedVersion
         } else {

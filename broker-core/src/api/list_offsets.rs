@@ -40,7 +40,8 @@ pub(super) async fn handle(
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in topic.partitions {
             partitions.push(if allowed {
-                one(services, ctx, &topic.name, &wanted).await
+                let found = ctx.before_deadline(one(services, ctx, &topic.name, &wanted)).await;
+                found.unwrap_or_else(|| failure(&wanted, ErrorCode::RequestTimedOut))
             } else {
                 failure(&wanted, ErrorCode::TopicAuthorizationFailed)
             });

@@ -58,6 +58,9 @@ pub enum TopicChangeError {
     /// Too much at once.
     #[error("{0}")]
     Policy(String),
+    /// It may still happen.
+    #[error("not done within the request's timeout")]
+    TimedOut,
     /// The metadata log refused.
     #[error(transparent)]
     Quorum(#[from] QuorumError),

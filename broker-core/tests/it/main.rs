@@ -13,3 +13,4 @@ mod restarts;
 mod simulation;
 mod socket;
 mod support;
+mod waits;
