@@ -3,12 +3,17 @@
 use super::versions::Versions;
 use crate::TransportError;
 use bytes::{Bytes, BytesMut};
-use levada_env::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use levada_env::{
+    Instant,
+    net::{OwnedReadHalf, OwnedWriteHalf, TcpStream},
+    time,
+};
 use levada_wire::{
     ApiKey, RequestKind, ResponseKind, Segment,
     frame::{decode_response, encode_request, split_correlation_id},
     messages::api_versions::ApiVersionsRequest,
 };
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{mpsc, oneshot},
@@ -21,11 +26,16 @@ const MAX_IN_FLIGHT: usize = 1024;
 /// Bytes that an answer's buffer starts with; it grows as bytes arrive, not by the claimed length.
 const FIRST_READ: usize = 64 * 1024;
 
+/// Why requests fail when nobody says more.
+const CLOSED: &str = "the connection was closed";
+
 /// Who waits for an answer.
 pub(super) struct Pending {
     pub(super) api: ApiKey,
     pub(super) version: i16,
     pub(super) answer: oneshot::Sender<Result<ResponseKind, TransportError>>,
+    /// When it is too late: the peer is taken for gone.
+    pub(super) expires: Instant,
 }
 
 /// See the module's documentation. The reader ends when this is dropped or the peer is gone.
@@ -35,22 +45,28 @@ pub(super) struct Connection {
     pending: mpsc::Sender<(i32, Pending)>,
     client_id: String,
     next_correlation_id: i32,
+    request_timeout: Duration,
+    /// Ends the reader when dropped.
+    _alive: oneshot::Sender<()>,
 }
 
 impl Connection {
     /// Connects and asks what the broker serves.
-    pub(super) async fn open(address: &str, client_id: &str) -> Result<Self, String> {
+    pub(super) async fn open(address: &str, client_id: &str, request_timeout: Duration) -> Result<Self, String> {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let (reader, writer) = stream.into_split();
         let (pending, waiting) = mpsc::channel(MAX_IN_FLIGHT);
-        tokio::spawn(read_answers(reader, waiting, address.to_owned()));
+        let (alive, dropped) = oneshot::channel();
+        tokio::spawn(read_answers(reader, waiting, dropped, address.to_owned()));
         let mut connection = Self {
             versions: Versions::default(),
             writer,
             pending,
             client_id: client_id.to_owned(),
             next_correlation_id: 0,
+            request_timeout,
+            _alive: alive,
         };
         connection.negotiate().await?;
         Ok(connection)
@@ -64,7 +80,8 @@ impl Connection {
                 client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
             };
             let (answer, answered) = oneshot::channel();
-            self.send(&request.into(), Pending { api: ApiKey::ApiVersions, version, answer }).await?;
+            let expires = Instant::now() + self.request_timeout;
+            self.send(&request.into(), Pending { api: ApiKey::ApiVersions, version, answer, expires }).await?;
             match answered.await {
                 Ok(Ok(ResponseKind::ApiVersions(answer))) if answer.error_code == 0 => {
                     self.versions = Versions::of(&answer);
@@ -72,7 +89,7 @@ impl Connection {
                 }
                 Ok(Ok(_) | Err(TransportError::Protocol { .. })) => {}
                 Ok(Err(error)) => return Err(error.to_string()),
-                Err(_) => return Err("the connection was closed".to_owned()),
+                Err(_) => return Err(CLOSED.to_owned()),
             }
         }
         Err("the broker does not answer ApiVersions".to_owned())
@@ -83,8 +100,8 @@ impl Connection {
         self.pending.is_closed()
     }
 
-    /// Writes a request. A request that can't be encoded fails alone; an error here breaks the
-    /// connection.
+    /// Writes a request. A request that can't be encoded fails alone; an error here, or a peer that takes
+    /// no more, breaks the connection.
     pub(super) async fn send(&mut self, request: &RequestKind, pending: Pending) -> Result<(), String> {
         self.next_correlation_id = self.next_correlation_id.wrapping_add(1);
         let id = self.next_correlation_id;
@@ -96,21 +113,39 @@ impl Connection {
                 return Ok(());
             }
         };
-        self.pending.send((id, pending)).await.map_err(|_| "the connection was closed".to_owned())?;
+        let expires = pending.expires;
+        self.pending.send((id, pending)).await.map_err(|_| CLOSED.to_owned())?;
         for segment in encoded.into_segments() {
             let Segment::Bytes(bytes) = segment else { return Err("a request can't hold file data".to_owned()) };
-            self.writer.write_all(&bytes).await.map_err(|error| error.to_string())?;
+            tokio::select! {
+                written = time::timeout_at(expires, self.writer.write_all(&bytes)) => match written {
+                    Ok(written) => written.map_err(|error| error.to_string())?,
+                    Err(_) => return Err("the peer takes no more".to_owned()),
+                },
+                // The reader has given up.
+                () = self.pending.closed() => return Err(CLOSED.to_owned()),
+            }
         }
         Ok(())
     }
 }
 
-/// Reads answers and hands each to the oldest waiting request. Failure policy: the first error ends
-/// it and fails all that wait.
-async fn read_answers(mut reader: OwnedReadHalf, mut waiting: mpsc::Receiver<(i32, Pending)>, address: String) {
-    let mut cause = "the connection was closed".to_owned();
+/// Reads answers and hands each to the oldest waiting request. Failure policy: the first error, or an
+/// answer that is too late, ends it and fails all that wait.
+async fn read_answers(
+    mut reader: OwnedReadHalf,
+    mut waiting: mpsc::Receiver<(i32, Pending)>,
+    mut dropped: oneshot::Receiver<()>,
+    address: String,
+) {
+    let mut cause = CLOSED.to_owned();
     while let Some((id, pending)) = waiting.recv().await {
-        let frame = match read_frame(&mut reader).await {
+        let read = time::timeout_at(pending.expires, read_frame(&mut reader));
+        let frame = tokio::select! {
+            read = read => read.unwrap_or_else(|_| Err("no answer came in time".to_owned())),
+            _ = &mut dropped => Err(CLOSED.to_owned()),
+        };
+        let frame = match frame {
             Ok(frame) => frame,
             Err(error) => {
                 cause = error;
@@ -166,6 +201,7 @@ mod tests {
         frame::{RequestFrame, encode_response},
         messages::{
             api_versions::ApiVersionsResponse,
+            join_group::{JoinGroupRequest, JoinGroupRequestProtocol},
             metadata::{MetadataRequest, MetadataResponse, MetadataResponseTopic},
         },
         versions::api_version_rows,
@@ -223,6 +259,53 @@ mod tests {
             }
         };
         assert_eq!(&*c[0].name, "c");
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_silent_for_too_long_is_given_up_and_the_next_request_connects_anew() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let (mut silent, _) = listener.accept().await.unwrap();
+            serve(&mut silent, 1).await;
+            let (mut stream, _) = listener.accept().await.unwrap();
+            serve(&mut stream, 2).await;
+            silent
+        });
+        let options = TcpOptions { request_timeout: Duration::from_millis(100), ..TcpOptions::default() };
+        let transport = TcpTransport::new(&tokio::runtime::Handle::current(), address, options);
+        let patience = Duration::from_secs(60);
+        let (a, b) = tokio::join!(
+            metadata::topics(&transport, &["a"], false, patience),
+            metadata::topics(&transport, &["b"], false, patience)
+        );
+        for failed in [a, b] {
+            assert!(failed.unwrap_err().is_retriable());
+        }
+        let found = metadata::topics(&transport, &["c"], false, patience).await.unwrap();
+        assert_eq!(&*found[0].name, "c");
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_no_more_bytes_is_given_up() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            serve(&mut stream, 1).await;
+            stream
+        });
+        let options = TcpOptions { request_timeout: Duration::from_millis(100), ..TcpOptions::default() };
+        let transport = TcpTransport::new(&tokio::runtime::Handle::current(), address, options);
+        // More than the buffers between the two hold.
+        let group_id = "g".repeat(30_000);
+        let metadata = vec![0; 32 << 20].into();
+        let protocols = vec![JoinGroupRequestProtocol { name: "p".to_owned(), metadata }];
+        let request = JoinGroupRequest { group_id, protocols, rebalance_timeout_ms: 0, ..Default::default() };
+        let error = transport.call(request.into()).await.unwrap_err();
+        assert!(error.is_retriable(), "{error}");
         server.await.unwrap();
     }
 

@@ -3,7 +3,9 @@
 //! One background task owns the connection: it connects on the first request, negotiates versions,
 //! writes requests in the order they were handed over, and reads answers as they come (pipelined).
 //! When the connection breaks, every unanswered request fails with a retriable error, and the next
-//! request connects anew, with growing waits. It ends when the transport is dropped.
+//! request connects anew, with growing waits. A peer that is there no more but never said so breaks
+//! it too: when the oldest request is past its time, or the peer takes no more bytes for that long.
+//! It ends when the transport is dropped.
 
 mod connection;
 mod versions;
@@ -25,6 +27,9 @@ pub struct TcpOptions {
     pub client_id: String,
     /// How long a connection attempt, version negotiation included, may take.
     pub connect_timeout: Duration,
+    /// `request.timeout.ms`: how long an answer may take beyond what its request itself asks the broker
+    /// to wait.
+    pub request_timeout: Duration,
     /// The first wait after a failed attempt; it doubles up to a second.
     pub reconnect_backoff: Duration,
 }
@@ -34,6 +39,7 @@ impl Default for TcpOptions {
         Self {
             client_id: "levada-client".to_owned(),
             connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
             reconnect_backoff: Duration::from_millis(50),
         }
     }
@@ -70,6 +76,24 @@ impl Transport for TcpTransport {
     }
 }
 
+/// How long a request asks the broker to wait before it answers.
+fn own_wait(request: &RequestKind) -> Duration {
+    let millis = match request {
+        RequestKind::Produce(request) => request.timeout_ms,
+        RequestKind::Fetch(request) => request.max_wait_ms,
+        RequestKind::JoinGroup(request) => request.rebalance_timeout_ms.max(request.session_timeout_ms),
+        // Waits for the group's leader, for as long as its members allow; none of them says so here.
+        RequestKind::SyncGroup(_) => 300_000,
+        RequestKind::CreateTopics(request) => request.timeout_ms,
+        RequestKind::DeleteTopics(request) => request.timeout_ms,
+        RequestKind::CreatePartitions(request) => request.timeout_ms,
+        RequestKind::DeleteRecords(request) => request.timeout_ms,
+        RequestKind::ListOffsets(request) => request.timeout_ms,
+        _ => 0,
+    };
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
 struct Worker {
     address: String,
     options: TcpOptions,
@@ -94,7 +118,8 @@ impl Worker {
                 let _ = answer.send(Err(TransportError::Unsupported { api }));
                 continue;
             };
-            let pending = Pending { api, version, answer };
+            let expires = Instant::now() + own_wait(&request) + self.options.request_timeout;
+            let pending = Pending { api, version, answer, expires };
             if let Err(cause) = connection.send(&request, pending).await {
                 tracing::debug!(address = self.address, cause, "connection failed while writing");
                 self.connection = None;
@@ -111,7 +136,7 @@ impl Worker {
         if let Some(retry_at) = self.retry_at.take() {
             time::sleep_until(retry_at).await;
         }
-        let opened = Connection::open(&self.address, &self.options.client_id);
+        let opened = Connection::open(&self.address, &self.options.client_id, self.options.request_timeout);
         let cause = match time::timeout(self.options.connect_timeout, opened).await {
             Ok(Ok(connection)) => {
                 self.connection = Some(connection);
