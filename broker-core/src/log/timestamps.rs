@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use levada_env::IoClass;
-use levada_wire::records::{Batch, RecordStream};
+use levada_wire::records::{Batch, RecordScan};
 
 use super::LogError;
 use super::partition_log::{Inner, PartitionLog};
@@ -102,7 +102,7 @@ fn record_at_least(
 ) -> io::Result<Option<TimestampOffset>> {
     let batch = read_batch(segment, found)?;
     let damaged = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    for record in RecordStream::new(&batch, DECOMPRESSED_LIMIT).map_err(damaged)? {
+    for record in RecordScan::new(&batch, DECOMPRESSED_LIMIT).map_err(damaged)? {
         let record = record.map_err(damaged)?;
         let offset = batch.header.base_offset.saturating_add(i64::from(record.offset_delta));
         if record.timestamp >= timestamp && offset >= start && offset < end {

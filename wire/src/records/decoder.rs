@@ -1,6 +1,8 @@
 //! Decompression as a stream, and how much memory a stream's decoder takes: for passing over records without holding all of them.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
+
+use bytes::Bytes;
 
 use super::compression::{XERIAL_HEADER_LEN, XERIAL_MAGIC, snappy_block};
 use super::{Compression, RecordError};
@@ -15,19 +17,20 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const ZSTD_WINDOW_LOG_FREE: u32 = 23;
 
 /// A decoder of `input`. What it gives is not bounded; `block_limit` bounds what snappy, which has no streams, unpacks at once.
-pub(super) fn decoder<'a>(
+pub(super) fn decoder(
     codec: Compression,
-    input: &'a [u8],
+    input: Bytes,
     block_limit: usize,
-) -> Result<Box<dyn Read + 'a>, RecordError> {
+) -> Result<Box<dyn Read + Send>, RecordError> {
     Ok(match codec {
-        Compression::None => Box::new(input),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
-        Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
+        Compression::None => Box::new(Cursor::new(input)),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(Cursor::new(input))),
+        Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(Cursor::new(input))),
         Compression::Snappy => Box::new(SnappyBlocks::new(input, block_limit)?),
         Compression::Zstd => {
-            let opened = zstd::stream::read::Decoder::with_buffer(input).and_then(|mut decoder| {
-                let window = zstd_window(input).clamp(1 << ZSTD_WINDOW_LOG_FREE, 1 << ZSTD_WINDOW_LOG_MAX);
+            let window = zstd_window(&input);
+            let opened = zstd::stream::read::Decoder::with_buffer(Cursor::new(input)).and_then(|mut decoder| {
+                let window = window.clamp(1 << ZSTD_WINDOW_LOG_FREE, 1 << ZSTD_WINDOW_LOG_MAX);
                 decoder.window_log_max(window.next_power_of_two().trailing_zeros())?;
                 Ok(decoder)
             });
@@ -123,42 +126,45 @@ fn next_block<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordError> 
 }
 
 /// Snappy, block by block.
-struct SnappyBlocks<'a> {
-    rest: &'a [u8],
-    /// Without xerial's framing all of `rest` is one block.
+struct SnappyBlocks {
+    input: Bytes,
+    /// Of `input`, where the next block begins.
+    next: usize,
+    /// Without xerial's framing all of `input` is one block.
     framed: bool,
     block: Vec<u8>,
     at: usize,
     limit: usize,
 }
 
-impl<'a> SnappyBlocks<'a> {
-    fn new(input: &'a [u8], limit: usize) -> Result<Self, RecordError> {
-        let cut = input.starts_with(&XERIAL_MAGIC) && input.len() < XERIAL_HEADER_LEN;
-        if cut {
+impl SnappyBlocks {
+    fn new(input: Bytes, limit: usize) -> Result<Self, RecordError> {
+        let framed = input.starts_with(&XERIAL_MAGIC);
+        if framed && input.len() < XERIAL_HEADER_LEN {
             let reason = "header is cut off".to_owned();
             return Err(RecordError::Decompress { codec: Compression::Snappy, reason });
         }
-        let framed = xerial_blocks(input);
-        let rest = framed.unwrap_or(input);
-        Ok(Self { rest, framed: framed.is_some(), block: Vec::new(), at: 0, limit })
+        let next = if framed { XERIAL_HEADER_LEN } else { 0 };
+        Ok(Self { input, next, framed, block: Vec::new(), at: 0, limit })
     }
 
     fn next(&mut self) -> Result<bool, RecordError> {
+        let mut rest = self.input.get(self.next..).unwrap_or_default();
         let next = if self.framed {
-            next_block(&mut self.rest)?
+            next_block(&mut rest)?
         } else {
-            Some(std::mem::take(&mut self.rest)).filter(|block| !block.is_empty())
+            Some(std::mem::take(&mut rest)).filter(|block| !block.is_empty())
         };
         let Some(block) = next else { return Ok(false) };
         self.at = 0;
         self.block.clear();
         snappy_block(block, self.limit, &mut self.block)?;
+        self.next = self.input.len() - rest.len();
         Ok(true)
     }
 }
 
-impl Read for SnappyBlocks<'_> {
+impl Read for SnappyBlocks {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.at == self.block.len() {
             if !self.next().map_err(io::Error::other)? {
@@ -194,6 +200,8 @@ mod tests {
         assert_eq!(zstd_window(&claim(27)), 128 << 20);
         assert_eq!(decoder_memory(Compression::Zstd, &claim(41), 1 << 30), ZSTD_MEMORY + (128 << 20));
         let mut none = [0; 10];
-        assert!(decoder(Compression::Zstd, &claim(28), 1 << 30).unwrap().read(&mut none).is_err());
+        assert!(
+            decoder(Compression::Zstd, Bytes::copy_from_slice(&claim(28)), 1 << 30).unwrap().read(&mut none).is_err()
+        );
     }
 }

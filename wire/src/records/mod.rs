@@ -3,8 +3,9 @@
 //! - [`BatchHeader`]: the 61 bytes in front, parsed by value; patching in place; CRC-32C.
 //! - [`BatchIter`], [`Batch`]: whole batches out of one or several `Bytes`, without copying.
 //! - [`walk_records`]: structural check of an uncompressed records block without allocation; [`walk_batch`]: of any batch, unpacked as a
-//!   stream ([`RecordStream`]) in memory that does not depend on how far it unpacks.
+//!   stream ([`RecordScan`]) in memory that does not depend on how far it unpacks.
 //! - [`RecordRefIter`], [`RecordIter`]: records of a (decompressed) block, borrowed or as `Bytes`.
+//! - [`RecordStream`]: records decompressed piece by piece, for those who take them from strangers.
 //! - [`compress`], [`decompress`]: the five codecs, bounded in what they may produce.
 //! - [`RecordBatchBuilder`]: batches from records, into recycled buffers.
 //! - [`control`]: control records (transaction markers).
@@ -20,6 +21,7 @@ mod decoder;
 mod error;
 mod header;
 mod record;
+mod scan;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -38,5 +40,6 @@ pub use header::{
     rewrite_log_append_time,
 };
 pub use record::{HeaderIter, Record, RecordHeader, RecordIter, RecordRef, RecordRefIter};
-pub use stream::{RecordMeta, RecordStream};
+pub use scan::{RecordMeta, RecordScan};
+pub use stream::RecordStream;
 pub use walk::{WalkSummary, walk_batch, walk_records};

@@ -185,6 +185,19 @@ pub(super) fn timestamp_of(header: &BatchHeader, delta: i64) -> i64 {
     }
 }
 
+/// A record of a batch as a value of its own, sharing the memory of `block`, which it lies in.
+pub(super) fn owned(header: &BatchHeader, block: &Bytes, record: &RecordRef<'_>) -> Record {
+    let own = |part: &[u8]| block.slice_ref(part);
+    let headers = record.headers().map(|(key, value)| RecordHeader { key: own(key), value: value.map(own) });
+    Record {
+        offset: header.base_offset.saturating_add(i64::from(record.offset_delta)),
+        timestamp: timestamp_of(header, record.timestamp_delta),
+        key: record.key.map(own),
+        value: record.value.map(own),
+        headers: headers.collect(),
+    }
+}
+
 impl Iterator for RecordIter {
     type Item = Result<Record, RecordError>;
 
@@ -199,17 +212,7 @@ impl Iterator for RecordIter {
             Ok(record) => {
                 self.position += all.len() - rest.len();
                 self.next += 1;
-                let own = |part: &[u8]| self.block.slice_ref(part);
-                Some(Ok(Record {
-                    offset: self.header.base_offset.saturating_add(i64::from(record.offset_delta)),
-                    timestamp: timestamp_of(&self.header, record.timestamp_delta),
-                    key: record.key.map(own),
-                    value: record.value.map(own),
-                    headers: record
-                        .headers()
-                        .map(|(key, value)| RecordHeader { key: own(key), value: value.map(own) })
-                        .collect(),
-                }))
+                Some(Ok(owned(&self.header, &self.block, &record)))
             }
             Err(reason) => {
                 self.next = i32::MAX;

@@ -55,6 +55,8 @@ proptest! {
         let summary = walk_records(&batch.header, &batch.decompressed(LIMIT).unwrap()).unwrap();
         prop_assert_eq!(summary.max_timestamp, header.max_timestamp);
         prop_assert_eq!(summary.first_null_key.map(|i| i as usize), records.iter().position(|r| r.1.is_none()));
+        let streamed: Vec<Record> = RecordStream::new(&batch, LIMIT).unwrap().map(Result::unwrap).collect();
+        prop_assert_eq!(streamed, batch.records(LIMIT).unwrap().map(Result::unwrap).collect::<Vec<_>>());
         prop_assert_eq!(read_back(&batch), records);
     }
 
@@ -142,6 +144,11 @@ proptest! {
             let mut framed = vec![0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
             framed.extend_from_slice(&bytes);
             let _ = decompress(codec, &framed, 10_000);
+            for block in [&bytes, &framed] {
+                let mut batch = Batch::split_from(&mut Bytes::from(build(&[(5, None, None, vec![])], codec))).unwrap();
+                (batch.header.records_count, batch.records) = (count, Bytes::copy_from_slice(block));
+                let _ = RecordStream::new(&batch, 10_000).map(Iterator::count);
+            }
         }
         let _ = BatchIter::new(Bytes::from(bytes)).count();
     }
@@ -184,6 +191,41 @@ fn decompression_stops_at_the_limit() {
         assert_eq!(decompress(codec, &packed, 5_000_000).unwrap(), zeros, "{codec}");
         let refused = decompress(codec, &packed, 4_999_999).unwrap_err();
         assert_eq!(refused, RecordError::DecompressedTooLarge { limit: 4_999_999 }, "{codec}");
+    }
+}
+
+/// A stream is longer than a piece, its records lie across the pieces' ends, and one is longer than a piece.
+#[test]
+fn a_stream_gives_the_same_records_across_its_pieces() {
+    let values = [10, 200_000, 0, 70_000, 70_000, 70_000, 5, 300_000];
+    let model: Vec<ModelRecord> =
+        (0u8..).zip(values).map(|(i, size)| (5, Some(vec![i]), Some(vec![i; size]), vec![])).collect();
+    for codec in Compression::ALL {
+        let batch = Batch::split_from(&mut Bytes::from(build(&model, codec))).unwrap();
+        let mut streamed = RecordStream::new(&batch, 400_000).unwrap();
+        let whole = batch.records(LIMIT).unwrap();
+        for (i, record) in whole.enumerate() {
+            assert_eq!(streamed.next().unwrap().unwrap(), record.unwrap(), "{codec} {i}");
+        }
+        assert!(streamed.next().is_none());
+    }
+}
+
+/// A batch that expands to much more than its limit is read as long as no single record is too large.
+#[test]
+fn a_stream_holds_a_piece_and_a_record_whatever_the_batch_expands_to() {
+    let model: Vec<ModelRecord> = (0..400).map(|_| (5, None, Some(vec![7; 100_000]), vec![])).collect();
+    for codec in [Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
+        let batch = Batch::split_from(&mut Bytes::from(build(&model, codec))).unwrap();
+        assert!(matches!(batch.records(1 << 20), Err(RecordError::DecompressedTooLarge { .. })));
+        let mut streamed = RecordStream::new(&batch, 1 << 20).unwrap();
+        for _ in 0..400 {
+            assert_eq!(streamed.next().unwrap().unwrap().value.unwrap().len(), 100_000);
+            assert!(streamed.piece_len() <= 300_000, "{codec}: {}", streamed.piece_len());
+        }
+        let mut small = RecordStream::new(&batch, 50_000).unwrap();
+        assert!(small.next().unwrap().is_err(), "{codec}");
+        assert!(small.next().is_none());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The structural check of a records block: of an uncompressed one without allocation or copying, of a compressed one as a stream.
 
 use super::record::{RecordRef, timestamp_of};
-use super::{Batch, BatchHeader, Compression, RecordError, RecordMeta, RecordStream};
+use super::{Batch, BatchHeader, Compression, RecordError, RecordMeta, RecordScan};
 
 /// What a walk learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub fn walk_batch(batch: &Batch, limit: usize) -> Result<WalkSummary, RecordErro
         return walk_records(&batch.header, &batch.records);
     }
     check_counts(&batch.header)?;
-    let mut stream = RecordStream::new(batch, limit)?;
+    let mut stream = RecordScan::new(batch, limit)?;
     let mut summary = WalkSummary::NOTHING;
     for index in 0..batch.header.records_count {
         let Some(record) = stream.next() else { break };
