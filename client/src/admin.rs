@@ -5,6 +5,7 @@ use crate::{
     call::{call, retrying},
     error::check,
     metadata::{self, Topic},
+    topic_name::by_topic,
 };
 use levada_wire::{
     ApiKey, ErrorCode,
@@ -15,11 +16,11 @@ use levada_wire::{
         delete_topics::{DeleteTopicState, DeleteTopicsRequest},
         describe_configs::{DescribeConfigsRequest, DescribeConfigsResource},
         describe_groups::DescribeGroupsRequest,
-        list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic},
+        list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, ListOffsetsTopicResponse},
         offset_delete::{OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic},
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// Timestamp that asks for the log start offset.
 pub const EARLIEST: i64 = -2;
@@ -138,29 +139,27 @@ impl Admin {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-        for (topic, partition) in partitions {
+        let entry = |(topic, partition): &(Arc<str>, i32)| {
             let entry = ListOffsetsPartition { partition_index: *partition, current_leader_epoch: -1, timestamp };
-            match topics.iter_mut().find(|known| *known.name == **topic) {
-                Some(known) => known.partitions.push(entry),
-                None => topics.push(ListOffsetsTopic { name: topic.to_string(), partitions: vec![entry] }),
-            }
-        }
+            (topic.clone(), entry)
+        };
+        let topic = |(topic, partitions): (Arc<str>, _)| ListOffsetsTopic { name: topic.to_string(), partitions };
         let request = ListOffsetsRequest {
             replica_id: -1,
             isolation_level: i8::from(read_committed),
-            topics,
+            topics: by_topic(partitions.iter().map(entry)).into_iter().map(topic).collect(),
             timeout_ms: self.deadline.as_millis() as i32,
         };
         retrying(self.deadline, || async {
             let answer = call(&*self.transport, request.clone(), self.deadline).await?;
-            let find = |topic: &str, partition: i32| {
-                let topics = answer.topics.iter().filter(|found| found.name == topic);
-                let mut found = topics.flat_map(|found| &found.partitions);
-                found.find(|found| found.partition_index == partition)
+            let of_topic = |topic: ListOffsetsTopicResponse| {
+                topic.partitions.into_iter().map(move |found| ((topic.name.clone(), found.partition_index), found))
             };
+            let found: HashMap<_, _> = answer.topics.into_iter().flat_map(of_topic).collect();
             let offset = |(topic, partition): &(Arc<str>, i32)| {
-                let found = find(topic, *partition).ok_or(ClientError::WrongAnswer { api: ApiKey::ListOffsets })?;
+                let found = found
+                    .get(&(topic.to_string(), *partition))
+                    .ok_or(ClientError::WrongAnswer { api: ApiKey::ListOffsets })?;
                 check(|| format!("{topic}-{partition}"), found.error_code, None)?;
                 Ok(found.offset)
             };
@@ -216,14 +215,12 @@ impl Admin {
 
     /// Removes committed offsets of a group.
     pub async fn delete_offsets(&self, group: &str, partitions: &[(Arc<str>, i32)]) -> Result<(), ClientError> {
-        let mut topics: Vec<OffsetDeleteRequestTopic> = Vec::new();
-        for (topic, partition) in partitions {
-            let entry = OffsetDeleteRequestPartition { partition_index: *partition };
-            match topics.iter_mut().find(|known| *known.name == **topic) {
-                Some(known) => known.partitions.push(entry),
-                None => topics.push(OffsetDeleteRequestTopic { name: topic.to_string(), partitions: vec![entry] }),
-            }
-        }
+        let entry = |(topic, partition): &(Arc<str>, i32)| {
+            (topic.clone(), OffsetDeleteRequestPartition { partition_index: *partition })
+        };
+        let topic =
+            |(topic, partitions): (Arc<str>, _)| OffsetDeleteRequestTopic { name: topic.to_string(), partitions };
+        let topics = by_topic(partitions.iter().map(entry)).into_iter().map(topic).collect();
         let request = OffsetDeleteRequest { group_id: group.to_owned(), topics };
         retrying(self.deadline, || async {
             let answer = call(&*self.transport, request.clone(), self.deadline).await?;

@@ -8,11 +8,13 @@ pub mod admin;
 mod call;
 pub mod consumer;
 mod error;
+mod fetch;
 pub mod metadata;
 pub mod offsets;
 pub mod producer;
 pub mod reader;
 mod tcp;
+mod topic_name;
 mod transport;
 
 pub use admin::Admin;
@@ -21,6 +23,7 @@ pub use consumer::{Consumer, ConsumerOptions};
 pub use error::ClientError;
 pub use producer::{Producer, ProducerOptions};
 pub use tcp::{TcpOptions, TcpTransport};
+pub use topic_name::TopicName;
 pub use transport::{Transport, TransportError};
 
 /// A boxed future, since traits with async methods can't be made into objects.

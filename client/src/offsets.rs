@@ -1,6 +1,6 @@
 //! Committed offsets of a group: fetch and commit.
 
-use crate::{ClientError, Transport, call::call, error::check};
+use crate::{ClientError, TopicName, Transport, call::call, error::check, topic_name::by_topic};
 use levada_wire::{
     ApiKey,
     messages::{
@@ -9,7 +9,6 @@ use levada_wire::{
     },
 };
 use std::{sync::Arc, time::Duration};
-use uuid::Uuid;
 
 /// A committed offset with its metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +21,6 @@ pub struct CommittedOffset {
     pub offset: i64,
     /// Text beside it.
     pub metadata: String,
-}
-
-/// A topic's name and id; newer versions of the protocol ask for the id, older ones for the name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicName {
-    /// Name.
-    pub name: Arc<str>,
-    /// Id.
-    pub id: Uuid,
 }
 
 /// Who commits: a member of a generation, or nobody (`generation` -1), which a group without
@@ -54,20 +44,12 @@ pub async fn fetch(
     names: &[TopicName],
     deadline: Duration,
 ) -> Result<Vec<CommittedOffset>, ClientError> {
-    let topics = partitions.map(|partitions| {
-        let mut topics: Vec<OffsetFetchRequestTopics> = Vec::new();
-        for (topic, partition) in partitions {
-            match topics.iter_mut().find(|known| *known.name == *topic.name) {
-                Some(known) => known.partition_indexes.push(*partition),
-                None => topics.push(OffsetFetchRequestTopics {
-                    name: topic.name.to_string(),
-                    topic_id: topic.id,
-                    partition_indexes: vec![*partition],
-                }),
-            }
-        }
-        topics
-    });
+    let asked = |(topic, partition_indexes): (TopicName, Vec<i32>)| OffsetFetchRequestTopics {
+        name: topic.name.to_string(),
+        topic_id: topic.id,
+        partition_indexes,
+    };
+    let topics = partitions.map(|partitions| by_topic(partitions.iter().cloned()).into_iter().map(asked).collect());
     let asked = OffsetFetchRequestGroup { group_id: group.to_owned(), topics, ..Default::default() };
     let request = OffsetFetchRequest { groups: vec![asked], require_stable: true, ..Default::default() };
     let answer = call(transport, request, deadline).await?;
@@ -75,8 +57,8 @@ pub async fn fetch(
     check(|| format!("group {group}"), found.error_code, None)?;
     let mut committed = Vec::new();
     for topic in found.topics {
-        let by_id = names.iter().chain(partitions.unwrap_or_default().iter().map(|(topic, _)| topic));
-        let name = match by_id.into_iter().find(|known| topic.name.is_empty() && known.id == topic.topic_id) {
+        let mut known = names.iter().chain(partitions.unwrap_or_default().iter().map(|(topic, _)| topic));
+        let name = match known.find(|known| known.is(&topic.name, topic.topic_id)) {
             Some(known) => known.name.clone(),
             None => topic.name.into(),
         };
@@ -97,29 +79,26 @@ pub async fn fetch(
 
 /// The request that commits `offsets`; all of them by this one request.
 pub fn commit_request(committer: &Committer, offsets: &[(TopicName, i32, i64, String)]) -> OffsetCommitRequest {
-    let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
-    for (topic, partition, offset, metadata) in offsets {
+    let entry = |(topic, partition, offset, metadata): &(TopicName, i32, i64, String)| {
         let entry = OffsetCommitRequestPartition {
             partition_index: *partition,
             committed_offset: *offset,
             committed_leader_epoch: -1,
             committed_metadata: Some(metadata.clone()),
         };
-        match topics.iter_mut().find(|known| *known.name == *topic.name) {
-            Some(known) => known.partitions.push(entry),
-            None => topics.push(OffsetCommitRequestTopic {
-                name: topic.name.to_string(),
-                topic_id: topic.id,
-                partitions: vec![entry],
-            }),
-        }
-    }
+        (topic.clone(), entry)
+    };
+    let topic = |(topic, partitions): (TopicName, Vec<OffsetCommitRequestPartition>)| OffsetCommitRequestTopic {
+        name: topic.name.to_string(),
+        topic_id: topic.id,
+        partitions,
+    };
     OffsetCommitRequest {
         group_id: committer.group.clone(),
         generation_id_or_member_epoch: committer.generation,
         member_id: committer.member.clone(),
         group_instance_id: None,
-        topics,
+        topics: by_topic(offsets.iter().map(entry)).into_iter().map(topic).collect(),
         ..Default::default()
     }
 }

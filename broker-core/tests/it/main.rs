@@ -9,6 +9,7 @@ mod groups;
 mod hostile_clients;
 mod idempotence;
 mod produce_fetch;
+mod reader;
 mod restarts;
 mod simulation;
 mod socket;

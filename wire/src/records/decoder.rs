@@ -21,7 +21,7 @@ pub(super) fn decoder(
     codec: Compression,
     input: Bytes,
     block_limit: usize,
-) -> Result<Box<dyn Read + Send>, RecordError> {
+) -> Result<Box<dyn Read + Send + Sync>, RecordError> {
     Ok(match codec {
         Compression::None => Box::new(Cursor::new(input)),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(Cursor::new(input))),

@@ -28,7 +28,7 @@ pub struct RecordMeta {
 pub struct RecordScan {
     header: BatchHeader,
     codec: Compression,
-    source: Box<dyn Read + Send>,
+    source: Box<dyn Read + Send + Sync>,
     buffer: Vec<u8>,
     /// Where what is not looked at yet begins in `buffer`.
     start: usize,

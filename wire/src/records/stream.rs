@@ -20,7 +20,7 @@ pub struct RecordStream {
     /// Decompressed; handed out up to `position`.
     piece: Bytes,
     position: usize,
-    rest: Option<Box<dyn Read + Send>>,
+    rest: Option<Box<dyn Read + Send + Sync>>,
     next: i32,
     record_limit: usize,
 }

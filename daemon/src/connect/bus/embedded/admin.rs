@@ -2,7 +2,10 @@
 
 use super::{EmbeddedBus, error_map::bus_error};
 use crate::connect::bus::{BoxFuture, BusAdmin, GroupDescription, NewTopic, Result, TopicDescription};
-use levada_client::offsets::{self, Committer, TopicName};
+use levada_client::{
+    TopicName,
+    offsets::{self, Committer},
+};
 use levada_connector_api::{Committed, TopicPartition};
 use std::sync::Arc;
 

@@ -1,63 +1,38 @@
-//! Fetch requests, and records out of their answers.
+//! Records out of one partition's answer, decompressed as they are delivered.
 
-use crate::{ClientError, offsets::TopicName};
+use crate::{ClientError, TopicName};
 use levada_wire::{
-    messages::fetch::{AbortedTransaction, FetchPartition, FetchRequest, FetchTopic, PartitionData},
-    records::{Batch, BatchIter, Record, RecordError, RecordIter, TimestampType},
+    messages::fetch::{AbortedTransaction, PartitionData},
+    records::{Batch, BatchIter, Record, RecordError, RecordStream, TimestampType},
 };
-use std::{
-    collections::{HashSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{HashSet, VecDeque};
 
-/// Most bytes that one batch may decompress to (invariant 9).
-const DECOMPRESSED_LIMIT: usize = 256 * 1024 * 1024;
+/// Most bytes of one record of a compressed batch (invariant 9). What a batch expands to in all is
+/// never in memory at once.
+const RECORD_LIMIT: usize = 64 * 1024 * 1024;
 
-/// A partition to fetch from, and where.
-#[derive(Clone, Debug)]
-pub(crate) struct Position {
-    pub(crate) topic: TopicName,
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
+/// What a record takes beside its bytes.
+const RECORD_OVERHEAD: usize = 64;
+
+/// How much may still be delivered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left {
+    pub(crate) records: usize,
+    /// Decompressed. One record may go past it.
+    pub(crate) bytes: usize,
 }
 
-/// A full fetch without a session.
-pub(crate) fn request(
-    positions: impl Iterator<Item = Position>,
-    max_wait: Duration,
-    max_bytes: usize,
-    read_committed: bool,
-) -> FetchRequest {
-    let mut topics: Vec<FetchTopic> = Vec::new();
-    for position in positions {
-        let entry = FetchPartition {
-            partition: position.partition,
-            current_leader_epoch: -1,
-            fetch_offset: position.offset,
-            last_fetched_epoch: -1,
-            log_start_offset: -1,
-            partition_max_bytes: i32::try_from(max_bytes).unwrap_or(i32::MAX),
-            ..Default::default()
-        };
-        match topics.iter_mut().find(|known| *known.topic == *position.topic.name) {
-            Some(known) => known.partitions.push(entry),
-            None => topics.push(FetchTopic {
-                topic: position.topic.name.to_string(),
-                topic_id: position.topic.id,
-                partitions: vec![entry],
-            }),
-        }
+impl Left {
+    pub(crate) fn is_nothing(self) -> bool {
+        self.records == 0 || self.bytes == 0
     }
-    FetchRequest {
-        replica_id: -1,
-        max_wait_ms: i32::try_from(max_wait.as_millis()).unwrap_or(i32::MAX),
-        min_bytes: 1,
-        max_bytes: i32::try_from(max_bytes).unwrap_or(i32::MAX),
-        isolation_level: i8::from(read_committed),
-        session_id: 0,
-        session_epoch: -1,
-        topics,
-        ..Default::default()
+
+    fn take(&mut self, record: &Record) {
+        let part = |part: &Option<bytes::Bytes>| part.as_ref().map_or(0, bytes::Bytes::len);
+        let headers: usize = record.headers.iter().map(|header| header.key.len() + part(&header.value)).sum();
+        let size = part(&record.key) + part(&record.value) + headers + RECORD_OVERHEAD;
+        self.records = self.records.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
     }
 }
 
@@ -66,7 +41,7 @@ pub(crate) struct Fetched {
     topic: TopicName,
     partition: i32,
     batches: BatchIter,
-    current: Option<(RecordIter, TimestampType, i64)>,
+    current: Option<(RecordStream, TimestampType, i64)>,
     aborted: VecDeque<AbortedTransaction>,
     aborting: HashSet<i64>,
     /// The next offset to deliver.
@@ -97,17 +72,16 @@ impl Fetched {
         self.partition == partition && *self.topic.name == *topic
     }
 
-    /// Delivers up to `max` records; how many there were. Fewer than `max` says it is empty.
+    /// Delivers records while there is something `left`; whether there are none any more.
     pub(crate) fn deliver(
         &mut self,
-        max: usize,
+        left: &mut Left,
         each: &mut impl FnMut(TimestampType, Record),
-    ) -> Result<usize, ClientError> {
-        let mut delivered = 0;
-        while delivered < max {
+    ) -> Result<bool, ClientError> {
+        while !left.is_nothing() {
             let Some((records, timestamp_type, next)) = &mut self.current else {
                 if !self.next_batch()? {
-                    break;
+                    return Ok(true);
                 }
                 continue;
             };
@@ -115,8 +89,8 @@ impl Fetched {
                 Some(Ok(record)) if record.offset < self.position => {}
                 Some(Ok(record)) => {
                     self.position = record.offset + 1;
+                    left.take(&record);
                     each(*timestamp_type, record);
-                    delivered += 1;
                 }
                 Some(Err(error)) => return Err(self.corrupt(&error)),
                 None => {
@@ -125,7 +99,7 @@ impl Fetched {
                 }
             }
         }
-        Ok(delivered)
+        Ok(false)
     }
 
     /// Opens the next batch that has records for a consumer.
@@ -138,7 +112,7 @@ impl Fetched {
                 continue;
             }
             batch.verify_crc().map_err(|error| self.corrupt(&error))?;
-            let records = batch.records(DECOMPRESSED_LIMIT).map_err(|error| self.corrupt(&error))?;
+            let records = RecordStream::new(&batch, RECORD_LIMIT).map_err(|error| self.corrupt(&error))?;
             self.current = Some((records, batch.header.timestamp_type(), next));
             return Ok(true);
         }
@@ -176,7 +150,10 @@ impl Fetched {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use levada_wire::{codec::RecordSet, records::RecordBatchBuilder};
+    use levada_wire::{
+        codec::RecordSet,
+        records::{Compression, RecordBatchBuilder},
+    };
 
     fn batch(base: i64, values: &[&str], producer: Option<i64>, control: bool) -> Vec<u8> {
         let mut builder = RecordBatchBuilder::new(Vec::new());
@@ -207,7 +184,7 @@ mod tests {
         let mut each = |_, record: Record| {
             got.push((record.offset, String::from_utf8(record.value.unwrap().to_vec()).unwrap()));
         };
-        fetched.deliver(max, &mut each).unwrap();
+        fetched.deliver(&mut Left { records: max, bytes: usize::MAX }, &mut each).unwrap();
         got
     }
 
@@ -234,12 +211,36 @@ mod tests {
         assert_eq!(fetched.position, 5);
     }
 
+    /// A batch that expands a thousandfold is delivered in parts of bounded size.
+    #[test]
+    fn what_is_delivered_at_once_is_bounded_in_decompressed_bytes() {
+        let mut builder = RecordBatchBuilder::new(Vec::new());
+        for _ in 0..100 {
+            builder.append(0, None, Some(&vec![0; 100_000]), []).unwrap();
+        }
+        let bytes = builder.finish_with(Compression::Zstd, None, &mut Vec::new()).unwrap();
+        assert!(bytes.len() < 100_000);
+        let mut fetched = fetched(bytes, 0, Vec::new());
+        let (mut delivered, mut rounds, mut done) = (0, 0, false);
+        while !done {
+            let mut bytes = 0;
+            let mut each = |_, record: Record| bytes += record.value.unwrap().len();
+            done = fetched.deliver(&mut Left { records: usize::MAX, bytes: 1_000_000 }, &mut each).unwrap();
+            assert!(bytes <= 1_100_000, "{bytes}");
+            delivered += bytes;
+            rounds += 1;
+        }
+        assert_eq!((delivered, fetched.position), (10_000_000, 100));
+        assert!(rounds >= 10);
+    }
+
     #[test]
     fn damaged_records_are_an_error_and_move_nothing() {
         let mut bytes = batch(0, &["a"], None, false);
         let last = bytes.len() - 2;
         bytes[last] ^= 1;
         let mut fetched = fetched(bytes, 0, Vec::new());
-        assert!(matches!(fetched.deliver(1, &mut |_, _| ()), Err(ClientError::CorruptRecords { offset: 0, .. })));
+        let failed = fetched.deliver(&mut Left { records: 1, bytes: 1 }, &mut |_, _| ());
+        assert!(matches!(failed, Err(ClientError::CorruptRecords { offset: 0, .. })));
     }
 }

@@ -1,0 +1,42 @@
+//! A partition being read and where its reader is.
+
+use crate::{TopicName, consumer::assignor::TopicPartition};
+use std::fmt;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Position {
+    pub(crate) topic: TopicName,
+    pub(crate) partition: i32,
+    /// The next offset to read; `None` until it is looked up.
+    pub(crate) offset: Option<i64>,
+    /// High watermark or last stable offset of the last answer.
+    pub(crate) end: Option<i64>,
+}
+
+impl Position {
+    pub(crate) fn new(topic: TopicName, partition: i32, offset: Option<i64>) -> Self {
+        Self { topic, partition, offset, end: None }
+    }
+
+    pub(crate) fn key(&self) -> TopicPartition {
+        (self.topic.name.clone(), self.partition)
+    }
+
+    pub(crate) fn is(&self, topic: &str, partition: i32) -> bool {
+        self.partition == partition && *self.topic.name == *topic
+    }
+
+    pub(crate) fn lag(&self) -> u64 {
+        match (self.offset, self.end) {
+            (Some(offset), Some(end)) => u64::try_from(end.saturating_sub(offset)).unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic.name, self.partition)
+    }
+}
