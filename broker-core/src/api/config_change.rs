@@ -9,7 +9,7 @@ use super::context::RequestContext;
 use super::error_map::ToErrorCode;
 use super::services::Services;
 use crate::config::broker_keys::{BROKER_KEYS, broker_key};
-use crate::config::key::{KeyType, Update, ValueError, nearest, split_list};
+use crate::config::key::{KeyType, MAX_VALUE, Update, ValueError, nearest, split_list};
 use crate::config::topic_keys::{IGNORED_TOPIC_KEYS, topic_key};
 use crate::quorum::topics::check_topic_config;
 use crate::quorum::{ConfigResource, MetadataImage, MetadataRecord, QuorumError, change};
@@ -22,6 +22,15 @@ pub(super) enum Op {
     Delete,
     Append(String),
     Subtract(String),
+}
+
+impl Op {
+    fn value(&self) -> Option<&str> {
+        match self {
+            Self::Set(value) | Self::Append(value) | Self::Subtract(value) => Some(value),
+            Self::Delete => None,
+        }
+    }
 }
 
 /// How the operations of a request relate to what is there.
@@ -49,11 +58,11 @@ pub(super) enum ConfigChangeError {
 }
 
 /// Change the configuration of one resource, all of `ops` or none.
-pub(super) async fn alter(
+pub(super) async fn alter<'a>(
     services: &Services,
     ctx: &RequestContext,
     (kind, name): (i8, &str),
-    ops: &[(String, Op)],
+    ops: &'a [(String, Op)],
     mode: Mode,
     validate_only: bool,
 ) -> Result<(), ConfigChangeError> {
@@ -65,6 +74,10 @@ pub(super) async fn alter(
         && id != services.config.node_id
     {
         return Err(ConfigChangeError::Request(format!("this is broker {}, not {id}", services.config.node_id)));
+    }
+    let too_long = |(key, op): &'a (String, Op)| Some((key, op.value().filter(|value| value.len() > MAX_VALUE)?));
+    if let Some((key, value)) = ops.iter().find_map(too_long) {
+        return Err(ValueError::TooLong { key: key.clone(), length: value.len() }.into());
     }
     let mut keys: Vec<&str> = ops.iter().map(|(key, _)| key.as_str()).collect();
     keys.sort_unstable();

@@ -18,6 +18,9 @@ use crate::quorum::topics::{self, NewTopic, TopicChangeError};
 use crate::quorum::{ConfigResource, MetadataImage, MetadataRecord, change, is_internal_topic};
 use crate::security::{Operation, QuotaKind, Resource};
 
+/// Why topics are refused that would bring more than [`topics::MAX_NEW_PARTITIONS`] by one request.
+const TOO_MANY: &str = "the request makes too many partitions; make the rest with another";
+
 type Outcome = Result<Uuid, TopicChangeError>;
 
 pub(super) async fn handle(
@@ -102,7 +105,7 @@ fn to_domain(services: &Services, topic: CreatableTopic) -> Result<NewTopic, (St
     for config in topic.configs {
         let key = config.name;
         if IGNORED_TOPIC_KEYS.contains(&key.as_str()) {
-            tracing::warn!(topic = topic.name, key, "topic config is gone in Kafka 4 and has no effect");
+            tracing::debug!(topic = topic.name, key, "topic config is gone in Kafka 4 and has no effect");
             continue;
         }
         match config.value {
@@ -138,12 +141,14 @@ async fn decide_all(
 ) -> (Vec<Outcome>, std::sync::Arc<MetadataImage>) {
     let decided = change(&*services.quorum, |image| {
         let mut working = image.clone();
+        let limit = image.partition_count() + topics::MAX_NEW_PARTITIONS as usize;
         let mut records: Vec<MetadataRecord> = Vec::new();
         let mut outcomes: Vec<Outcome> = Vec::new();
         for wish in wishes {
             let outcome = match wish {
+                Ok(_) if working.partition_count() >= limit => Err(TopicChangeError::Policy(TOO_MANY.to_owned())),
                 Ok(new) => topics::create(&working, new).map(|made| {
-                    working = working.apply(&made);
+                    working.apply_all(&made);
                     records.extend(made);
                     new.id
                 }),

@@ -37,6 +37,8 @@ pub(super) async fn handle(
     for wish in wishes {
         responses.push(delete(services, ctx, wish).await);
     }
+    let deleted = responses.iter().filter(|result| result.error_code == 0).filter_map(|result| result.name.clone());
+    forget_offsets(services, deleted.collect()).await;
     DeleteTopicsResponse { throttle_time_ms: throttle.as_millis() as i32, responses }
 }
 
@@ -66,7 +68,6 @@ async fn delete(services: &Services, ctx: &RequestContext, wish: DeleteTopicStat
     });
     match ctx.before_deadline(decided).await.unwrap_or(Err(TopicChangeError::TimedOut)) {
         Ok(_) => {
-            forget_offsets(services, &topic.name).await;
             DeletableTopicResult { name: Some(topic.name.to_string()), topic_id: id, ..DeletableTopicResult::default() }
         }
         Err(TopicChangeError::Unknown) => answer(unknown, None),
@@ -74,13 +75,16 @@ async fn delete(services: &Services, ctx: &RequestContext, wish: DeleteTopicStat
     }
 }
 
-/// A new topic of the same name starts without the offsets that groups committed in this one. That is tidying up: the
+/// New topics of the same names start without the offsets that groups committed in these. That is tidying up: the
 /// deletion stands without it and does not wait for it long.
-async fn forget_offsets(services: &Services, topic: &str) {
-    let topics = [topic.to_owned()];
-    match timeout(FORGET_OFFSETS, services.groups.topics_deleted(&topics)).await {
+async fn forget_offsets(services: &Services, topics: Vec<String>) {
+    if topics.is_empty() {
+        return;
+    }
+    let count = topics.len();
+    match timeout(FORGET_OFFSETS, services.groups.topics_deleted(topics)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(topic, %error, "committed offsets of a deleted topic are kept"),
-        Err(_) => tracing::debug!(topic, "committed offsets of a deleted topic go later"),
+        Ok(Err(error)) => tracing::warn!(count, %error, "committed offsets of deleted topics are kept"),
+        Err(_) => tracing::debug!(count, "committed offsets of deleted topics go later"),
     }
 }

@@ -1,5 +1,7 @@
 //! DescribeConfigs (key 32), versions 1 to 4: topics and brokers, with synonyms, types and documentation on request.
 
+use std::collections::HashSet;
+
 use levada_wire::ErrorCode;
 use levada_wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -12,6 +14,9 @@ use super::services::Services;
 use crate::config::key::Update;
 use crate::quorum::ConfigResource;
 use crate::security::{Operation, Resource};
+
+/// Most resources that one answer describes.
+const MAX_RESOURCES: usize = 10_000;
 
 /// What to tell about each key.
 #[derive(Clone, Copy)]
@@ -39,8 +44,15 @@ pub(super) fn handle(
             configs,
         }
     };
+    // Each once and not too many: an answer is much larger than what asks for it.
+    let mut seen = HashSet::new();
+    let first =
+        |wish: &DescribeConfigsResource| match ConfigResource::from_wire(wish.resource_type, &wish.resource_name) {
+            Some(resource) => seen.insert(resource),
+            None => true,
+        };
     DescribeConfigsResponse {
-        results: request.resources.into_iter().map(describe).collect(),
+        results: request.resources.into_iter().filter(first).take(MAX_RESOURCES).map(describe).collect(),
         ..DescribeConfigsResponse::default()
     }
 }
@@ -87,9 +99,10 @@ fn refusal(code: ErrorCode) -> (ErrorCode, String) {
 }
 
 fn pick(wish: &DescribeConfigsResource, entries: Vec<Entry>, detail: Detail) -> Vec<DescribeConfigsResourceResult> {
-    let wanted = |entry: &Entry| match &wish.configuration_keys {
+    let keys = wish.configuration_keys.as_ref().map(|keys| keys.iter().map(String::as_str).collect::<HashSet<_>>());
+    let wanted = |entry: &Entry| match &keys {
         // Clients before KIP-277 send an empty list for all keys.
-        Some(keys) if !keys.is_empty() => keys.iter().any(|key| key == entry.def.name),
+        Some(keys) if !keys.is_empty() => keys.contains(&entry.def.name),
         _ => true,
     };
     let is_topic = wish.resource_type == 2;

@@ -1,6 +1,6 @@
 //! DescribeLogDirs (key 35), versions 1 to 5: sizes of partitions on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use levada_wire::ErrorCode;
 use levada_wire::messages::describe_log_dirs::{
@@ -21,12 +21,14 @@ pub(super) fn handle(
         let error_code = ErrorCode::ClusterAuthorizationFailed.code();
         return DescribeLogDirsResponse { error_code, ..DescribeLogDirsResponse::default() };
     }
-    let wanted = |topic: &str, partition: i32| match &request.topics {
-        None => true,
-        Some(topics) => topics.iter().any(|t| t.topic == topic && t.partitions.contains(&partition)),
-    };
+    let named = request.topics.as_ref().map(|topics| {
+        let partitions = topics.iter().flat_map(|t| t.partitions.iter().map(|index| (t.topic.as_str(), *index)));
+        partitions.collect::<HashSet<(&str, i32)>>()
+    });
+    let wanted = |topic, partition| named.as_ref().is_none_or(|named| named.contains(&(topic, partition)));
     let mut topics: BTreeMap<String, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
-    for partition in services.replicas.all_loaded() {
+    let loaded = services.replicas.all_loaded();
+    for partition in &loaded {
         if wanted(partition.topic(), partition.index()) {
             topics.entry(partition.topic().to_string()).or_default().push(DescribeLogDirsPartition {
                 partition_index: partition.index(),

@@ -1,6 +1,8 @@
 //! ListOffsets (key 2), versions 1 to 11: offsets by time and the special ones. Nothing above the high watermark is told
 //! to clients (invariant 2).
 
+use std::collections::HashSet;
+
 use levada_wire::ErrorCode;
 use levada_wire::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -34,21 +36,34 @@ pub(super) async fn handle(
     ctx: &RequestContext,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
+    let doubled = doubled(&request);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let allowed = services.authorizer.allows(&ctx.principal, Operation::Describe, Resource::topic(&topic.name));
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for wanted in topic.partitions {
-            partitions.push(if allowed {
+            partitions.push(if !allowed {
+                failure(&wanted, ErrorCode::TopicAuthorizationFailed)
+            } else if doubled.contains(&(topic.name.clone(), wanted.partition_index)) {
+                failure(&wanted, ErrorCode::InvalidRequest)
+            } else {
                 let found = ctx.before_deadline(one(services, ctx, &topic.name, &wanted)).await;
                 found.unwrap_or_else(|| failure(&wanted, ErrorCode::RequestTimedOut))
-            } else {
-                failure(&wanted, ErrorCode::TopicAuthorizationFailed)
             });
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     ListOffsetsResponse { topics, ..ListOffsetsResponse::default() }
+}
+
+/// Partitions named more than once, which is refused as Kafka does.
+fn doubled(request: &ListOffsetsRequest) -> HashSet<(String, i32)> {
+    let mut seen = HashSet::new();
+    let all = request
+        .topics
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.name.as_str(), partition.partition_index)));
+    all.filter(|key| !seen.insert(*key)).map(|(topic, index)| (topic.to_owned(), index)).collect()
 }
 
 fn failure(wanted: &ListOffsetsPartition, code: ErrorCode) -> ListOffsetsPartitionResponse {

@@ -1,6 +1,7 @@
 //! Metadata (key 3), versions 0 to 13: brokers as the caller's listener sees them, topics with leaders and ids. Creates
 //! topics where both sides allow it; what is created is in the answer, with its leader.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use levada_wire::ErrorCode;
@@ -16,6 +17,9 @@ use super::services::Services;
 use crate::quorum::{MetadataImage, TopicImage, is_internal_topic};
 use crate::security::{Operation, Resource};
 
+/// Most topics that one request creates. Clients ask again for what is missing, and each costs a change of its own.
+const MAX_CREATED: usize = 100;
+
 /// Means that authorized operations were not asked for.
 const NOT_ASKED: i32 = i32::MIN;
 
@@ -25,9 +29,14 @@ pub(super) async fn handle(services: &Services, ctx: &RequestContext, request: M
         // Version 0 has no null; there an empty list asks for everything.
         Some(topics) if ctx.api_version > 0 || !topics.is_empty() => {
             let create = request.allow_auto_topic_creation && services.config.auto_create_topics;
+            let mut may_create = if create { MAX_CREATED } else { 0 };
+            // Each once, as Kafka: repeating a large topic must not make the answer larger than the cluster.
+            let mut seen = HashSet::new();
             let mut answers = Vec::new();
             for topic in topics {
-                answers.push(one_topic(services, ctx, topic, create, with_operations).await);
+                if seen.insert((topic.name.clone(), topic.topic_id)) {
+                    answers.push(one_topic(services, ctx, topic, &mut may_create, with_operations).await);
+                }
             }
             answers
         }
@@ -73,7 +82,7 @@ async fn one_topic(
     services: &Services,
     ctx: &RequestContext,
     wish: MetadataRequestTopic,
-    create: bool,
+    may_create: &mut usize,
     with_operations: bool,
 ) -> MetadataResponseTopic {
     let refuse = |name: Option<String>, id: Uuid, code: ErrorCode| MetadataResponseTopic {
@@ -97,18 +106,19 @@ async fn one_topic(
     if let Some(topic) = image.topic(&name) {
         return describe(services, ctx, topic, with_operations);
     }
-    if !create || is_internal_topic(&name) {
+    if *may_create == 0 || is_internal_topic(&name) {
         let code = match crate::quorum::check_topic_name(&name) {
             Ok(()) => ErrorCode::UnknownTopicOrPartition,
             Err(error) => error.error_code(),
         };
         return refuse(Some(name), Uuid::nil(), code);
     }
-    let may_create = services.authorizer.allows(&ctx.principal, Operation::Create, Resource::CLUSTER)
+    let allowed = services.authorizer.allows(&ctx.principal, Operation::Create, Resource::CLUSTER)
         || services.authorizer.allows(&ctx.principal, Operation::Create, Resource::topic(&name));
-    if !may_create {
+    if !allowed {
         return refuse(Some(name), Uuid::nil(), ErrorCode::TopicAuthorizationFailed);
     }
+    *may_create -= 1;
     match services.topics.ensure(&name).await {
         Ok(topic) => describe(services, ctx, &topic, with_operations),
         Err(error) => refuse(Some(name), Uuid::nil(), error.error_code()),

@@ -89,6 +89,9 @@ pub struct KeyDef {
     pub doc: &'static str,
 }
 
+/// Longest value, as Kafka has it.
+pub const MAX_VALUE: usize = 32_767;
+
 /// Why a value was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
@@ -101,6 +104,14 @@ pub enum ValueError {
         value: String,
         /// What would be right.
         expected: String,
+    },
+    /// The text is longer than any value may be.
+    #[error("the value of {key} has {length} bytes; at most {MAX_VALUE} are allowed")]
+    TooLong {
+        /// The key.
+        key: String,
+        /// How long it is.
+        length: usize,
     },
     /// No such key.
     #[error("unknown configuration key {key:?}{}", suggestion(*.nearest))]
@@ -125,6 +136,9 @@ fn suggestion(nearest: Option<&'static str>) -> String {
 impl KeyDef {
     /// Check that `value` is of this key's type and within its bounds.
     pub fn check(&self, value: &str) -> Result<(), ValueError> {
+        if value.len() > MAX_VALUE {
+            return Err(ValueError::TooLong { key: self.name.to_owned(), length: value.len() });
+        }
         let ok = match self.kind {
             KeyType::Boolean => parse_bool(value).is_some(),
             KeyType::Short => value.trim().parse::<i16>().is_ok_and(|v| self.in_range(i64::from(v))),

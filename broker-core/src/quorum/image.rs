@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::record::MetadataRecord;
+use super::topic_name::metric_name;
 use crate::config::listeners::Endpoint;
 
 /// What a dynamic configuration belongs to.
@@ -115,6 +116,9 @@ pub struct MetadataImage {
     pub next_producer_id: i64,
     topics: BTreeMap<Arc<str>, Arc<TopicImage>>,
     names: HashMap<Uuid, Arc<str>>,
+    /// Topics that have a `.` or `_`, by what their names are in metrics.
+    metric_names: HashMap<String, Arc<str>>,
+    partition_count: usize,
     configs: BTreeMap<ConfigResource, Arc<BTreeMap<String, String>>>,
 }
 
@@ -127,6 +131,16 @@ impl MetadataImage {
     /// A topic by id.
     pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<TopicImage>> {
         self.names.get(&id).and_then(|name| self.topics.get(name))
+    }
+
+    /// A topic that differs from `name` in `.` and `_` only: in metric names they would be one.
+    pub fn colliding_topic(&self, name: &str) -> Option<&Arc<str>> {
+        self.metric_names.get(&metric_name(name)?).filter(|existing| &***existing != name)
+    }
+
+    /// Partitions of all topics.
+    pub fn partition_count(&self) -> usize {
+        self.partition_count
     }
 
     /// All topics in the order of their names.
@@ -160,11 +174,16 @@ impl MetadataImage {
     #[must_use]
     pub fn apply(&self, records: &[MetadataRecord]) -> Self {
         let mut next = self.clone();
-        for record in records {
-            next.apply_one(record);
-            next.offset += 1;
-        }
+        next.apply_all(records);
         next
+    }
+
+    /// The same in place, for images that nobody else has yet.
+    pub fn apply_all(&mut self, records: &[MetadataRecord]) {
+        for record in records {
+            self.apply_one(record);
+            self.offset += 1;
+        }
     }
 
     /// Lay one record over this image in place.
@@ -189,6 +208,9 @@ impl MetadataImage {
                 let name: Arc<str> = name.as_str().into();
                 let topic = TopicImage { name: name.clone(), id: *id, partitions: Vec::new() };
                 self.names.insert(*id, name.clone());
+                if let Some(metric_name) = metric_name(&name) {
+                    self.metric_names.insert(metric_name, name.clone());
+                }
                 self.topics.insert(name, Arc::new(topic));
             }
             MetadataRecord::Partition { topic_id, index, replicas, isr, leader, leader_epoch } => {
@@ -202,7 +224,11 @@ impl MetadataImage {
             }
             MetadataRecord::RemoveTopic { id } => {
                 if let Some(name) = self.names.remove(id) {
-                    self.topics.remove(&name);
+                    let removed = self.topics.remove(&name);
+                    self.partition_count -= removed.map_or(0, |topic| topic.partitions.len());
+                    if let Some(metric_name) = metric_name(&name) {
+                        self.metric_names.remove(&metric_name);
+                    }
                     self.configs.remove(&ConfigResource::Topic(name));
                 }
             }
@@ -230,6 +256,7 @@ impl MetadataImage {
         } else if index == partitions.len() {
             // Partition records of a topic come in order.
             partitions.push(partition);
+            self.partition_count += 1;
         }
     }
 
@@ -305,6 +332,7 @@ mod tests {
         assert!(with.topic("a").is_some() && with.config(&resource).is_some());
         assert!(without.topic("a").is_none() && without.topic_by_id(Uuid::from_u128(1)).is_none());
         assert!(without.config(&resource).is_none());
+        assert_eq!((with.partition_count(), without.partition_count()), (1, 0));
         assert_eq!(with.removed_topics(&without).count(), 1);
         assert_eq!(with.changed_configs(&without), BTreeSet::from([resource]));
     }

@@ -25,7 +25,7 @@ pub use image::{BrokerImage, ConfigResource, MetadataImage, PartitionImage, Topi
 pub use producer_ids::ProducerIdAllocator;
 pub use record::{MetadataRecord, RecordError};
 pub use single_node::{QuorumOpenError, QuorumOptions, SingleNodeQuorum};
-pub use topic_name::{TopicNameError, check_topic_name, collides};
+pub use topic_name::{TopicNameError, check_topic_name};
 
 /// The metadata log's topic, as Apache's tools know it.
 pub const METADATA_TOPIC: &str = "__cluster_metadata";

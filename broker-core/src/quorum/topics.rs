@@ -8,12 +8,15 @@ use uuid::Uuid;
 use super::QuorumError;
 use super::image::{ConfigResource, MetadataImage, TopicImage};
 use super::record::MetadataRecord;
-use super::topic_name::{TopicNameError, check_topic_name, collides};
+use super::topic_name::{TopicNameError, check_topic_name};
 use crate::config::key::{ValueError, nearest};
 use crate::config::topic_keys::{IGNORED_TOPIC_KEYS, TOPIC_KEYS, topic_key};
 
 /// Most partitions one topic may be given at once: each costs memory for as long as the topic lives.
-const MAX_NEW_PARTITIONS: i32 = 10_000;
+pub const MAX_NEW_PARTITIONS: i32 = 10_000;
+
+/// Most partitions of all topics together, for the same reason.
+const MAX_PARTITIONS: usize = 200_000;
 
 /// Why a topic is not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,10 +92,8 @@ pub fn create(image: &MetadataImage, new: &NewTopic) -> Result<Vec<MetadataRecor
     if image.topic(&new.name).is_some() {
         return Err(TopicChangeError::Exists(new.name.clone()));
     }
-    if new.name.contains(['.', '_'])
-        && let Some(existing) = image.topics().find(|topic| collides(&topic.name, &new.name))
-    {
-        return Err(TopicChangeError::Collision { name: new.name.clone(), existing: existing.name.clone() });
+    if let Some(existing) = image.colliding_topic(&new.name) {
+        return Err(TopicChangeError::Collision { name: new.name.clone(), existing: existing.clone() });
     }
     for (key, value) in &new.configs {
         check_topic_config(key, value)?;
@@ -133,7 +134,7 @@ pub fn grow(
                 let text = format!("{} new partition(s) but {} assignment(s)", count - existing, assignments.len());
                 return Err(TopicChangeError::Assignment(text));
             }
-            check_assignments(image, existing, (existing..).zip(assignments.iter().map(Vec::as_slice)))?
+            check_assignments(image, existing, (existing..count).zip(assignments.iter().map(Vec::as_slice)))?
         }
         None => {
             let factor = topic.partitions.first().map_or(1, |partition| partition.replicas.len() as i16);
@@ -182,10 +183,7 @@ fn place(image: &MetadataImage, first: i32, count: i32, factor: i16) -> Result<V
     if count < 1 {
         return Err(TopicChangeError::Partitions(format!("number of partitions is {count}; it must be at least 1")));
     }
-    if count > MAX_NEW_PARTITIONS {
-        let text = format!("{count} partitions at once; at most {MAX_NEW_PARTITIONS} are allowed");
-        return Err(TopicChangeError::Policy(text));
-    }
+    check_count(image, count as usize)?;
     let wanted = usize::try_from(factor).unwrap_or(0);
     if wanted < 1 || wanted > brokers.len() {
         return Err(TopicChangeError::ReplicationFactor { wanted: factor, brokers: brokers.len() });
@@ -194,11 +192,28 @@ fn place(image: &MetadataImage, first: i32, count: i32, factor: i16) -> Result<V
     Ok((first..first + count).map(|index| from(index).collect()).collect())
 }
 
+/// Whether so many partitions may be added.
+fn check_count(image: &MetadataImage, count: usize) -> Result<(), TopicChangeError> {
+    if count > MAX_NEW_PARTITIONS as usize {
+        let text = format!("{count} partitions at once; at most {MAX_NEW_PARTITIONS} are allowed");
+        return Err(TopicChangeError::Policy(text));
+    }
+    if image.partition_count() + count > MAX_PARTITIONS {
+        let text = format!(
+            "{count} partitions beside the {} there are; at most {MAX_PARTITIONS} are allowed",
+            image.partition_count()
+        );
+        return Err(TopicChangeError::Policy(text));
+    }
+    Ok(())
+}
+
 fn check_assignments<'a>(
     image: &MetadataImage,
     first: i32,
-    assignments: impl Iterator<Item = (i32, &'a [i32])>,
+    assignments: impl ExactSizeIterator<Item = (i32, &'a [i32])>,
 ) -> Result<Vec<Vec<i32>>, TopicChangeError> {
+    check_count(image, assignments.len())?;
     let refuse = |text: String| Err(TopicChangeError::Assignment(text));
     let mut all: Vec<Vec<i32>> = Vec::new();
     for (expected, (index, replicas)) in (first..).zip(assignments) {
@@ -270,9 +285,29 @@ mod tests {
         assert!(matches!(grow(&with, "a.b", 1, None), Err(TopicChangeError::Partitions(_))));
         assert!(matches!(grow(&with, "none", 2, None), Err(TopicChangeError::Unknown)));
         let mut typo = new("c", 1, 1);
+        let many = vec![vec![1]; MAX_NEW_PARTITIONS as usize + 1];
+        assert!(matches!(grow(&with, "a.b", many.len() as i32 + 1, Some(&many)), Err(TopicChangeError::Policy(_))));
+        let assignments = Some((0..).zip(many).collect());
+        assert!(matches!(
+            create(&with, &NewTopic { assignments, ..new("c", -1, -1) }),
+            Err(TopicChangeError::Policy(_))
+        ));
         typo.configs.insert("retention.m".to_owned(), "1".to_owned());
         let error = create(&with, &typo).unwrap_err();
         assert!(error.to_string().contains("retention.ms"), "{error}");
+    }
+
+    #[test]
+    fn partitions_are_bounded_over_all_topics() {
+        let mut image = image();
+        for number in 0..20u128 {
+            let mut topic = new(&format!("t{number}"), MAX_NEW_PARTITIONS, 1);
+            topic.id = Uuid::from_u128(number);
+            image.apply_all(&create(&image, &topic).unwrap());
+        }
+        assert_eq!(image.partition_count(), MAX_PARTITIONS);
+        assert!(matches!(create(&image, &new("one", 1, 1)), Err(TopicChangeError::Policy(_))));
+        assert!(matches!(grow(&image, "t0", MAX_NEW_PARTITIONS + 1, None), Err(TopicChangeError::Policy(_))));
     }
 
     #[test]

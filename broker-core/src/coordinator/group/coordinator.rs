@@ -1,5 +1,6 @@
 //! [`GroupCoordinator`]: the handle that request handlers call. The handlers themselves are in `handlers/`, one file per request.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use levada_env::Env;
@@ -10,7 +11,7 @@ use super::log::OffsetsLog;
 use super::machine::GroupError;
 use super::options::{GroupCoordinatorOptions, ProtectedGroups, TopicLookup};
 use super::partitioner::partition_for;
-use super::writes::TopicDeletedWrite;
+use super::writes::TopicsDeletedWrite;
 use super::{loader, retention, timers};
 
 /// The group coordinator of this broker. Cheap to clone.
@@ -64,21 +65,15 @@ impl GroupCoordinator {
     }
 
     /// Deletes the offsets that groups committed in topics that are gone, so that a new topic of the same name starts without them.
-    pub async fn topics_deleted(&self, topics: &[String]) -> Result<(), GroupError> {
+    pub async fn topics_deleted(&self, topics: Vec<String>) -> Result<(), GroupError> {
+        let topics: Arc<HashSet<String>> = Arc::new(topics.into_iter().collect());
         let mut waiting = Vec::new();
         for shard in &self.inner.shards {
             self.inner.loaded(shard).await?;
-            for entry in shard.entries() {
-                let entry = entry.lock();
-                for topic in topics {
-                    let (reply, done) = oneshot::channel();
-                    let group = entry.group.id().to_owned();
-                    // Also groups that have no offset there yet: a commit may be on its way.
-                    let write = TopicDeletedWrite { group, topic: topic.clone(), reply, chosen: Vec::new() };
-                    self.inner.enqueue(shard, Box::new(write));
-                    waiting.push(done);
-                }
-            }
+            let (reply, done) = oneshot::channel();
+            // Looks at the groups when its turn has come: a commit may be on its way.
+            self.inner.enqueue(shard, Box::new(TopicsDeletedWrite::new(shard.index, topics.clone(), reply)));
+            waiting.push(done);
         }
         for done in waiting {
             done.await.unwrap_or(Err(GroupError::CoordinatorNotAvailable))?;

@@ -24,13 +24,15 @@ pub(super) struct Entry {
     next_ticket: u64,
     /// The time the timer is set for, if it is.
     pub armed: Option<Instant>,
+    /// Memory of its members that the coordinator has counted.
+    pub counted: usize,
     /// Taken out of the map: whoever still holds it must look again.
     pub removed: bool,
 }
 
 impl Entry {
     pub fn new(group: Group, offsets: GroupOffsets) -> Self {
-        Self { group, offsets, parked: HashMap::new(), next_ticket: 0, armed: None, removed: false }
+        Self { group, offsets, parked: HashMap::new(), next_ticket: 0, armed: None, counted: 0, removed: false }
     }
 
     /// Keeps the way back to a request while the machine decides.

@@ -38,6 +38,8 @@ pub(super) struct Inner {
     /// False once the coordinator stops.
     pub active: watch::Sender<bool>,
     group_count: AtomicUsize,
+    /// Memory that the members of all groups take.
+    member_bytes: AtomicUsize,
 }
 
 impl Inner {
@@ -57,6 +59,7 @@ impl Inner {
             created: AtomicBool::new(count.is_some()),
             active: watch::Sender::new(true),
             group_count: AtomicUsize::new(0),
+            member_bytes: AtomicUsize::new(0),
             env,
             options,
             log,
@@ -138,12 +141,25 @@ impl Inner {
     ) -> R {
         let (result, outputs) = step(entry, self.now());
         self.carry_out(entry, outputs);
+        self.count_members(entry);
         if entry.is_blank() {
             self.remove(entry);
         } else {
             self.rearm(entry);
         }
         result
+    }
+
+    fn count_members(&self, entry: &mut Entry) {
+        let bytes = entry.group.member_bytes();
+        let before = std::mem::replace(&mut entry.counted, bytes);
+        self.member_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.member_bytes.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    /// Memory that members may still take.
+    pub fn member_room(&self) -> usize {
+        self.options.max_member_bytes.saturating_sub(self.member_bytes.load(Ordering::Relaxed))
     }
 
     /// Does what the machine wants, in its order.
@@ -180,13 +196,15 @@ impl Inner {
     /// Takes a group out of memory. What is in the log about it is the caller's business.
     pub fn remove(&self, entry: &mut Entry) {
         entry.removed = true;
+        self.member_bytes.fetch_sub(std::mem::take(&mut entry.counted), Ordering::Relaxed);
         if self.shard_of(entry.group.id()).groups.lock().remove(entry.group.id()).is_some() {
             self.group_count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// Puts in a group that came from the log.
-    pub fn insert_loaded(&self, entry: Entry) -> Arc<Mutex<Entry>> {
+    pub fn insert_loaded(&self, mut entry: Entry) -> Arc<Mutex<Entry>> {
+        self.count_members(&mut entry);
         let id = entry.group.id().to_owned();
         let entry = Arc::new(Mutex::new(entry));
         self.group_count.fetch_add(1, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! The committed offsets of one group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// A committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,12 @@ impl GroupOffsets {
     /// All topics with their partitions.
     pub fn topics(&self) -> impl Iterator<Item = (&str, &BTreeMap<i32, OffsetAndMetadata>)> {
         self.topics.iter().map(|(topic, partitions)| (topic.as_str(), partitions))
+    }
+
+    /// All of the given topics.
+    pub fn select_topics(&self, wanted: &HashSet<String>) -> Vec<TopicPartition> {
+        let topics = self.topics.iter().filter(|(topic, _)| wanted.contains(*topic));
+        topics.flat_map(|(topic, partitions)| partitions.keys().map(|partition| (topic.clone(), *partition))).collect()
     }
 
     /// Topics and partitions whose offset fits.

@@ -25,6 +25,8 @@ pub struct GroupCoordinatorOptions {
     pub load_wait: Duration,
     /// Bytes of commits on their way to the log, over all groups; commits wait for room (invariant 9).
     pub max_pending_commit_bytes: usize,
+    /// Memory that the members of all groups may take (invariant 9).
+    pub max_member_bytes: usize,
     /// Groups that clients may create, over all partitions (invariant 9). What the log holds is always loaded.
     pub max_groups: usize,
 }
@@ -39,6 +41,7 @@ impl Default for GroupCoordinatorOptions {
             retention_check_interval: Duration::from_secs(600),
             load_wait: Duration::from_secs(1),
             max_pending_commit_bytes: 16 << 20,
+            max_member_bytes: 128 << 20,
             max_groups: 200_000,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! In-memory offsets change here only, in log order, so that memory is always what a replay would give.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -182,28 +183,45 @@ impl Write for DeleteOffsetsWrite {
     }
 }
 
-/// Deletion of a group's offsets in a topic that is gone.
-pub(super) struct TopicDeletedWrite {
-    pub group: String,
-    pub topic: String,
-    pub reply: oneshot::Sender<Result<(), GroupError>>,
-    pub chosen: Vec<TopicPartition>,
+/// Deletion of the offsets that the groups of one partition have in topics that are gone.
+pub(super) struct TopicsDeletedWrite {
+    shard: i32,
+    topics: Arc<HashSet<String>>,
+    reply: oneshot::Sender<Result<(), GroupError>>,
+    /// What is deleted, by group.
+    chosen: Vec<(String, Vec<TopicPartition>)>,
 }
 
-impl Write for TopicDeletedWrite {
+impl TopicsDeletedWrite {
+    pub fn new(shard: i32, topics: Arc<HashSet<String>>, reply: oneshot::Sender<Result<(), GroupError>>) -> Self {
+        Self { shard, topics, reply, chosen: Vec::new() }
+    }
+}
+
+impl Write for TopicsDeletedWrite {
     fn waits_for_others(&self) -> bool {
         true
     }
 
     fn records(&mut self, inner: &Arc<Inner>) -> Vec<EncodedRecord> {
-        let chosen = inner.look(&self.group, |entry, _now| entry.offsets.select(|topic, _, _| topic == self.topic));
-        self.chosen = chosen.unwrap_or_default();
-        offset_tombstones(&self.group, &self.chosen)
+        let Some(shard) = inner.shards.get(self.shard as usize) else { return Vec::new() };
+        let mut records = Vec::new();
+        for entry in shard.entries() {
+            let entry = entry.lock();
+            let offsets = entry.offsets.select_topics(&self.topics);
+            if !offsets.is_empty() {
+                records.extend(offset_tombstones(entry.group.id(), &offsets));
+                self.chosen.push((entry.group.id().to_owned(), offsets));
+            }
+        }
+        records
     }
 
     fn done(self: Box<Self>, inner: &Arc<Inner>, result: Result<(), GroupError>) {
         if result.is_ok() {
-            forget_offsets(inner, &self.group, &self.chosen);
+            for (group, offsets) in &self.chosen {
+                forget_offsets(inner, group, offsets);
+            }
         }
         let _ = self.reply.send(result);
     }

@@ -1,5 +1,7 @@
 //! DescribeGroups (15), versions 0 to 6: 4 static members, 6 GROUP_ID_NOT_FOUND for a group that is not there.
 
+use std::collections::HashSet;
+
 use levada_wire::ErrorCode;
 use levada_wire::messages::describe_groups::{DescribedGroup, DescribedGroupMember};
 use levada_wire::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
@@ -21,8 +23,10 @@ impl GroupCoordinator {
         request: &DescribeGroupsRequest,
         authorized_operations: impl Fn(&str) -> i32,
     ) -> DescribeGroupsResponse {
-        let mut groups = Vec::with_capacity(request.groups.len());
-        for group in &request.groups {
+        let mut groups = Vec::new();
+        // Each once: an answer is much larger than what asks for it.
+        let mut seen = HashSet::new();
+        for group in request.groups.iter().filter(|group| seen.insert(group.as_str())) {
             let mut described = self.describe(caller, group).await;
             described.authorized_operations =
                 if request.include_authorized_operations { authorized_operations(group) } else { NOT_ASKED };

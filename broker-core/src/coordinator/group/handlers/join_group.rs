@@ -77,7 +77,7 @@ impl Inner {
             protocols: request.protocols.into_iter().map(protocol).collect(),
             require_known_member_id: caller.api_version >= KNOWN_MEMBER_ID,
             supports_skip_assignment: caller.api_version >= SKIP_ASSIGNMENT,
-            reason: request.reason,
+            room: self.member_room(),
         })
     }
 }

@@ -4,7 +4,7 @@ use levada_wire::messages::list_groups::ListedGroup;
 use levada_wire::messages::{ListGroupsRequest, ListGroupsResponse};
 
 use super::super::entry::Entry;
-use super::super::machine::GroupError;
+use super::super::machine::{GroupError, GroupState};
 use super::{Caller, GroupCoordinator};
 
 /// The type of all groups here, as Kafka names it.
@@ -23,18 +23,21 @@ impl GroupCoordinator {
         if !self.inner.is_active() {
             return Err(GroupError::CoordinatorNotAvailable);
         }
+        if !fits(&request.types_filter, CLASSIC) {
+            return Ok(Vec::new());
+        }
+        // The filter is looked through once per state, not per group: it is as long as the client likes.
+        let fitting: Vec<GroupState> =
+            GroupState::ALL.into_iter().filter(|state| fits(&request.states_filter, state.name())).collect();
         let mut groups = Vec::new();
         for shard in &self.inner.shards {
             self.inner.loaded(shard).await?;
             for entry in shard.entries() {
                 let entry = entry.lock();
-                if !entry.removed && fits(&request.states_filter, entry.group.state().name()) {
+                if !entry.removed && fitting.contains(&entry.group.state()) {
                     groups.push(listed(&entry));
                 }
             }
-        }
-        if !fits(&request.types_filter, CLASSIC) {
-            groups.clear();
         }
         groups.sort_by(|a, b| a.group_id.cmp(&b.group_id));
         Ok(groups)

@@ -3,6 +3,8 @@
 //! `require_stable` asks to hold back offsets that an undecided transaction is about to change (UNSTABLE_OFFSET_COMMIT). There are no
 //! transactional commits yet, so every committed offset is stable.
 
+use std::collections::{HashMap, HashSet};
+
 use levada_wire::ErrorCode;
 use levada_wire::messages::offset_fetch::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponseGroup, OffsetFetchResponsePartition,
@@ -28,9 +30,12 @@ impl GroupCoordinator {
     /// Tells committed offsets: those asked for, or all of a group. A group that doesn't exist has none, which is no error.
     pub async fn offset_fetch(&self, caller: &Caller<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
         if caller.api_version >= BATCHED {
-            let mut groups = Vec::with_capacity(request.groups.len());
+            let mut groups = Vec::new();
+            let mut seen = HashSet::new();
             for group in request.groups {
-                groups.push(self.fetch_group(caller, group).await);
+                if seen.insert(group.group_id.clone()) {
+                    groups.push(self.fetch_group(caller, group).await);
+                }
             }
             return OffsetFetchResponse { groups, ..OffsetFetchResponse::default() };
         }
@@ -48,8 +53,9 @@ impl GroupCoordinator {
         single(self.fetch_group(caller, group).await, caller.api_version)
     }
 
-    async fn fetch_group(&self, caller: &Caller<'_>, request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    async fn fetch_group(&self, caller: &Caller<'_>, mut request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
         let group_id = request.group_id.clone();
+        request.topics.iter_mut().for_each(keep_each_once);
         if let Err(error) = self.fetchable(&group_id).await {
             return failed(request, error, caller.api_version);
         }
@@ -111,6 +117,15 @@ impl GroupCoordinator {
             topic_id: asked.topic_id,
             partitions: asked.partition_indexes.iter().map(partition).collect(),
         }
+    }
+}
+
+/// A partition that is named again is answered once: the metadata of a commit is much longer than a partition's number.
+fn keep_each_once(topics: &mut Vec<OffsetFetchRequestTopics>) {
+    let mut seen: HashMap<(String, Uuid), HashSet<i32>> = HashMap::new();
+    for topic in topics {
+        let seen = seen.entry((topic.name.clone(), topic.topic_id)).or_default();
+        topic.partition_indexes.retain(|index| seen.insert(*index));
     }
 }
 

@@ -1,9 +1,9 @@
 //! JoinGroup: who may enter, under which id, and whether the group must rebalance for it.
 
-use super::member::{Member, ParkedJoin, protocol_bytes};
+use super::member::{Member, ParkedJoin, joining_bytes, protocol_bytes};
 use super::step::{JoinAnswer, JoinGranted, JoinRequest, JoinedMember, Now, Output, Ticket};
 use super::subscription::{CONSUMER_PROTOCOL_TYPE, subscribed_topics};
-use super::{Group, GroupError, GroupState, JoinPhase, PendingMember, Purpose};
+use super::{Group, GroupError, GroupState, JoinPhase, PendingMembers, Purpose};
 
 impl Group {
     /// A member, new or known, wants to be in the next generation. The answer may come at once or with a later step.
@@ -31,7 +31,7 @@ impl Group {
         }
         if id.is_empty() {
             self.join_new(request, ticket, now)
-        } else if self.pending_members.contains_key(&id) {
+        } else if self.pending_members.contains(&id) {
             self.join_pending(request, ticket, now)
         } else {
             self.join_known(request, ticket, now)
@@ -43,12 +43,15 @@ impl Group {
         if session < self.options.min_session_timeout || session > self.options.max_session_timeout {
             return Err(GroupError::InvalidSessionTimeout);
         }
-        let bytes = protocol_bytes(&request.protocols);
-        if bytes > self.options.max_member_metadata_bytes {
+        if protocol_bytes(&request.protocols) > self.options.max_member_metadata_bytes {
             return Err(GroupError::MemberMetadataTooLarge);
         }
-        let had = self.members.get(&request.member_id).map_or(0, Member::metadata_bytes);
-        if self.members.metadata_bytes() - had + bytes > self.options.max_group_metadata_bytes {
+        let had = self.members.get(&request.member_id).map_or(0, Member::bytes);
+        // A new member's id is kept until it comes back with it.
+        let id = if request.member_id.is_empty() { PendingMembers::size(&request.fresh_member_id) } else { 0 };
+        let wanted = joining_bytes(request) + id;
+        let is_full = self.members.bytes() - had + wanted > self.options.max_group_metadata_bytes;
+        if wanted > had && (is_full || wanted - had > request.room) {
             return Err(GroupError::GroupMaxSizeReached);
         }
         Ok(())
@@ -87,23 +90,12 @@ impl Group {
             return Ok(());
         }
         if request.require_known_member_id {
-            self.add_pending(fresh.clone(), &request, now);
+            let (deadline, arrival) = (now.instant + request.session_timeout, self.members.next_arrival());
+            self.pending_members.add(fresh.clone(), deadline, arrival, self.options.max_pending_members);
             return Err((GroupError::MemberIdRequired, fresh));
         }
         self.add_member(fresh, request, ticket, now);
         Ok(())
-    }
-
-    fn add_pending(&mut self, id: String, request: &JoinRequest, now: Now) {
-        if self.pending_members.len() >= self.options.max_pending_members {
-            // Forgetting the oldest keeps the set bounded (invariant 9); should that client come after all, it asks for a new id.
-            let oldest = self.pending_members.iter().min_by_key(|(_, pending)| pending.arrival);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                self.pending_members.remove(&oldest);
-            }
-        }
-        let arrival = self.members.next_arrival();
-        self.pending_members.insert(id, PendingMember { deadline: now.instant + request.session_timeout, arrival });
     }
 
     fn join_pending(&mut self, request: JoinRequest, ticket: Ticket, now: Now) -> Result<(), (GroupError, String)> {
@@ -134,7 +126,7 @@ impl Group {
         if let Some(JoinPhase::Initial { grew, .. }) = &mut self.join_phase {
             *grew = true;
         }
-        tracing::debug!(group = %self.id, member = %id, reason = request.reason.as_deref().unwrap_or(""), "member joins");
+        tracing::debug!(group = %self.id, member = %id, "member joins");
         self.rebalance("a member joined", now);
     }
 

@@ -3,6 +3,9 @@
 use super::step::{LeaveMember, LeaveResults, Now, Output};
 use super::{Group, GroupError, GroupState};
 
+/// Characters of a client's reason that are logged; as many as Kafka's client sends.
+const MAX_REASON: usize = 255;
+
 impl Group {
     /// Removes members; one result for each, in order.
     pub fn leave(&mut self, leaving: &[LeaveMember], now: Now) -> Result<(LeaveResults, Vec<Output>), GroupError> {
@@ -23,10 +26,10 @@ impl Group {
         } else {
             leaving.member_id.clone()
         };
-        if self.pending_members.remove(&id).is_none() {
+        if !self.pending_members.remove(&id) {
             self.validate_member(&id, leaving.group_instance_id.as_deref())?;
         }
-        let reason = leaving.reason.as_deref().unwrap_or("not given");
+        let reason: String = leaving.reason.as_deref().unwrap_or("not given").chars().take(MAX_REASON).collect();
         tracing::info!(group = %self.id, member = %id, reason, "member leaves");
         self.drop_member(&id, GroupError::UnknownMemberId);
         Ok(())

@@ -7,6 +7,11 @@ use levada_env::time::{Duration, Instant};
 
 use super::step::{JoinRequest, MemberSnapshot, Protocol, Ticket};
 
+/// What a member takes beside its names and metadata: its places in the group's tables and in the answers about it.
+const MEMBER_OVERHEAD: usize = 2048;
+/// What a protocol takes beside its name and metadata.
+const PROTOCOL_OVERHEAD: usize = 128;
+
 /// A member. Its id is the key it is stored under.
 #[derive(Debug, Clone)]
 pub struct Member {
@@ -104,9 +109,9 @@ impl Member {
         found.map(|offered| offered.metadata.clone()).unwrap_or_default()
     }
 
-    /// Bytes of metadata over all protocols.
-    pub(super) fn metadata_bytes(&self) -> usize {
-        protocol_bytes(&self.protocols)
+    /// Memory that the member takes.
+    pub(super) fn bytes(&self) -> usize {
+        size(&self.client_id, &self.client_host, self.group_instance_id.as_deref(), &self.protocols)
     }
 
     /// The first of the member's protocols among `candidates`.
@@ -134,7 +139,17 @@ impl Member {
     }
 }
 
-/// Bytes of metadata over all of `protocols`, names included.
+/// Memory that a member would take that joins by `request`.
+pub(super) fn joining_bytes(request: &JoinRequest) -> usize {
+    size(&request.client_id, &request.client_host, request.group_instance_id.as_deref(), &request.protocols)
+}
+
+fn size(client_id: &str, client_host: &str, instance: Option<&str>, protocols: &[Protocol]) -> usize {
+    let names = client_id.len() + client_host.len() + instance.map_or(0, str::len);
+    names + protocol_bytes(protocols) + MEMBER_OVERHEAD
+}
+
+/// Memory that `protocols` take: many empty ones are not nothing.
 pub(super) fn protocol_bytes(protocols: &[Protocol]) -> usize {
-    protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len()).sum()
+    protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len() + PROTOCOL_OVERHEAD).sum()
 }

@@ -1,7 +1,7 @@
 //! The members of a group with the sums kept over them.
 //!
-//! Every change goes through here, so that the index of static members, the protocol counts, the number of parked joins and the bytes of
-//! metadata always agree with the members themselves ([`Members::check`] says so in the simulation).
+//! Every change goes through here, so that the index of static members, the protocol counts, the number of parked joins and the bytes
+//! they take always agree with the members themselves ([`Members::check`] says so in the simulation).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,10 @@ use super::step::Protocol;
 pub struct Members {
     by_id: BTreeMap<String, Member>,
     by_instance: BTreeMap<String, String>,
+    by_arrival: BTreeMap<u64, String>,
     protocol_counts: BTreeMap<String, usize>,
     awaiting_join: usize,
-    metadata_bytes: usize,
+    bytes: usize,
     next_arrival: u64,
 }
 
@@ -36,6 +37,7 @@ impl Members {
         }
         self.count_in(&member);
         self.awaiting_join += usize::from(member.is_awaiting_join());
+        self.by_arrival.insert(member.arrival, id.clone());
         self.by_id.insert(id, member);
     }
 
@@ -49,6 +51,7 @@ impl Members {
         }
         self.count_out(&member);
         self.awaiting_join -= usize::from(member.is_awaiting_join());
+        self.by_arrival.remove(&member.arrival);
         Some(member)
     }
 
@@ -78,14 +81,14 @@ impl Members {
     }
 
     fn count_in(&mut self, member: &Member) {
-        self.metadata_bytes += member.metadata_bytes();
+        self.bytes += member.bytes();
         for name in distinct_names(&member.protocols) {
             *self.protocol_counts.entry(name.to_owned()).or_default() += 1;
         }
     }
 
     fn count_out(&mut self, member: &Member) {
-        self.metadata_bytes -= member.metadata_bytes();
+        self.bytes -= member.bytes();
         for name in distinct_names(&member.protocols) {
             let left = self.protocol_counts.get_mut(name).map(|count| {
                 *count -= 1;
@@ -147,9 +150,9 @@ impl Members {
         self.awaiting_join
     }
 
-    /// Bytes of protocol metadata.
-    pub fn metadata_bytes(&self) -> usize {
-        self.metadata_bytes
+    /// Memory that all members take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The longest time a member asks the group to wait for it.
@@ -159,7 +162,7 @@ impl Members {
 
     /// The longest-standing member among those that fit.
     pub(super) fn oldest(&self, fits: impl Fn(&Member) -> bool) -> Option<&String> {
-        self.by_id.iter().filter(|(_, member)| fits(member)).min_by_key(|(_, member)| member.arrival).map(|(id, _)| id)
+        self.by_arrival.values().find(|id| self.by_id.get(*id).is_some_and(&fits))
     }
 
     /// True if some protocol of `offered` is one that all members can do.
@@ -185,11 +188,14 @@ impl Members {
     #[cfg(test)]
     pub(super) fn check(&self) {
         assert_eq!(self.awaiting_join, self.by_id.values().filter(|member| member.is_awaiting_join()).count());
-        assert_eq!(self.metadata_bytes, self.by_id.values().map(Member::metadata_bytes).sum::<usize>());
+        assert_eq!(self.bytes, self.by_id.values().map(Member::bytes).sum::<usize>());
         let statics = self.by_id.iter().filter(|(_, member)| member.is_static());
         let index: BTreeMap<String, String> =
             statics.map(|(id, member)| (member.group_instance_id.clone().unwrap(), id.clone())).collect();
         assert_eq!(self.by_instance, index);
+        let arrivals: BTreeMap<u64, String> =
+            self.by_id.iter().map(|(id, member)| (member.arrival, id.clone())).collect();
+        assert_eq!(self.by_arrival, arrivals);
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for member in self.by_id.values() {
             for name in distinct_names(&member.protocols) {

@@ -16,6 +16,7 @@ mod join;
 mod leave;
 mod member;
 mod members;
+mod pending;
 mod rebalance;
 mod session;
 mod snapshot;
@@ -29,6 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use levada_env::time::{Duration, Instant};
+
+use pending::PendingMembers;
 
 pub use commit::RetentionStart;
 pub use member::Member;
@@ -57,6 +60,10 @@ pub enum GroupState {
 }
 
 impl GroupState {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Empty, Self::PreparingRebalance, Self::CompletingRebalance, Self::Stable, Self::Dead];
+
     /// Kafka's name of the state.
     pub fn name(self) -> &'static str {
         match self {
@@ -86,13 +93,6 @@ impl JoinPhase {
     }
 }
 
-/// An id given out with MEMBER_ID_REQUIRED.
-#[derive(Debug, Clone, Copy)]
-struct PendingMember {
-    deadline: Instant,
-    arrival: u64,
-}
-
 /// Why a snapshot is being persisted.
 #[derive(Debug, Clone)]
 enum Purpose {
@@ -116,7 +116,7 @@ pub struct Group {
     protocol_name: Option<String>,
     leader: Option<String>,
     members: Members,
-    pending_members: BTreeMap<String, PendingMember>,
+    pending_members: PendingMembers,
     /// Members that have not sent SyncGroup for this generation.
     pending_sync: BTreeSet<String>,
     join_phase: Option<JoinPhase>,
@@ -142,7 +142,7 @@ impl Group {
             protocol_name: None,
             leader: None,
             members: Members::default(),
-            pending_members: BTreeMap::new(),
+            pending_members: PendingMembers::default(),
             pending_sync: BTreeSet::new(),
             join_phase: None,
             sync_deadline: None,
@@ -191,6 +191,11 @@ impl Group {
     /// The members.
     pub fn members(&self) -> &Members {
         &self.members
+    }
+
+    /// Memory that members and given-out ids take.
+    pub fn member_bytes(&self) -> usize {
+        self.members.bytes() + self.pending_members.bytes()
     }
 
     /// True if nothing would be lost by forgetting this object: it has no members, hands out no ids, writes nothing, and no generation of

@@ -34,7 +34,7 @@ impl Group {
 
     /// When [`Group::tick`] has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let pending = self.pending_members.values().map(|pending| pending.deadline);
+        let pending = self.pending_members.next_deadline().into_iter();
         let sessions = self.members.iter().filter_map(|(_, member)| member.session_deadline);
         let phases = self.join_phase.map(JoinPhase::deadline).into_iter().chain(self.sync_deadline);
         pending.chain(sessions).chain(phases).min()
@@ -51,8 +51,7 @@ impl Group {
     }
 
     fn expire_members(&mut self, now: Now) {
-        let pending_before = self.pending_members.len();
-        self.pending_members.retain(|_, pending| pending.deadline > now.instant);
+        let ids_expired = self.pending_members.expire(now.instant);
         let mut expired = Vec::new();
         for (id, member) in self.members.iter_mut() {
             if member.session_deadline.is_none_or(|deadline| deadline > now.instant) {
@@ -71,7 +70,7 @@ impl Group {
         }
         if !expired.is_empty() {
             self.after_removal("sessions expired", now);
-        } else if self.pending_members.len() != pending_before {
+        } else if ids_expired {
             self.maybe_complete_join(now);
         }
     }

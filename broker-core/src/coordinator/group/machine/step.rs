@@ -40,7 +40,7 @@ pub struct GroupOptions {
     pub max_pending_members: usize,
     /// Protocol metadata of one member, over all its protocols (invariant 9).
     pub max_member_metadata_bytes: usize,
-    /// Protocol metadata of all members of a group (invariant 9).
+    /// Memory that all members of a group take (invariant 9).
     pub max_group_metadata_bytes: usize,
 }
 
@@ -93,8 +93,8 @@ pub struct JoinRequest {
     pub require_known_member_id: bool,
     /// JoinGroup v9+: the leader may be told to skip the assignment.
     pub supports_skip_assignment: bool,
-    /// The client's reason, for the log.
-    pub reason: Option<String>,
+    /// Memory that members of all groups may still take.
+    pub room: usize,
 }
 
 /// A member as the leader sees it.

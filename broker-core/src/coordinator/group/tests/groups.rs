@@ -218,3 +218,27 @@ async fn stop_sends_everybody_away() {
     assert_eq!(f.heartbeat(&one), code(ErrorCode::CoordinatorNotAvailable));
     assert_eq!(f.commit("x", "t", 0, 1).await, code(ErrorCode::CoordinatorNotAvailable));
 }
+
+/// Many groups with a few members each can use up as much memory as one with many.
+#[tokio::test(start_paused = true)]
+async fn members_of_all_groups_share_a_bound_on_memory() {
+    let f = Fixture::with(GroupCoordinatorOptions { max_member_bytes: 6000, ..GroupCoordinatorOptions::default() });
+    let join = async |group: &str| f.coordinator.join_group(&caller(3), join_request(group, "")).await;
+    let first = join("a").await;
+    assert_eq!((first.error_code, join("b").await.error_code), (0, 0));
+    assert_eq!(join("c").await.error_code, code(ErrorCode::GroupMaxSizeReached));
+    let request =
+        LeaveGroupRequest { group_id: "a".to_owned(), member_id: first.member_id, ..LeaveGroupRequest::default() };
+    assert_eq!(f.coordinator.leave_group(&caller(1), request).await.error_code, 0);
+    settle().await;
+    assert_eq!(join("c").await.error_code, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_named_twice_is_described_once() {
+    let f = Fixture::new();
+    f.member().await;
+    let groups = vec!["g".to_owned(); 3];
+    let request = DescribeGroupsRequest { groups, ..DescribeGroupsRequest::default() };
+    assert_eq!(f.coordinator.describe_groups(&caller(5), &request, |_| 0).await.groups.len(), 1);
+}

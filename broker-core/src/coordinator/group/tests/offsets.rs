@@ -259,8 +259,29 @@ async fn offsets_go_with_their_topic() {
     f.commit("g", "t", 0, 1).await;
     f.commit("g", "u", 0, 2).await;
     f.commit("h", "t", 5, 3).await;
-    f.coordinator.topics_deleted(&["t".to_owned()]).await.unwrap();
+    f.coordinator.topics_deleted(vec!["t".to_owned()]).await.unwrap();
     let left = async |f: &Fixture| [f.fetch("g", "t", 0).await, f.fetch("g", "u", 0).await, f.fetch("h", "t", 5).await];
     assert_eq!(left(&f).await, [-1, 2, -1]);
     assert_eq!(left(&f.restart()).await, [-1, 2, -1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_named_twice_is_answered_once() {
+    let f = Fixture::new();
+    let topic = OffsetFetchRequestTopics {
+        name: "t".to_owned(),
+        partition_indexes: vec![0, 1, 0, 0],
+        ..OffsetFetchRequestTopics::default()
+    };
+    let group = OffsetFetchRequestGroup {
+        group_id: "g".to_owned(),
+        topics: Some(vec![topic.clone(), topic]),
+        ..OffsetFetchRequestGroup::default()
+    };
+    let request = OffsetFetchRequest { groups: vec![group.clone(), group], ..OffsetFetchRequest::default() };
+    let answer = f.coordinator.offset_fetch(&caller(8), request).await;
+    assert_eq!(answer.groups.len(), 1);
+    let partitions: Vec<i32> =
+        answer.groups[0].topics.iter().flat_map(|topic| &topic.partitions).map(|p| p.partition_index).collect();
+    assert_eq!(partitions, [0, 1]);
 }

@@ -1,5 +1,7 @@
 //! JoinGroup of dynamic members.
 
+use bytes::Bytes;
+
 use super::*;
 
 #[test]
@@ -219,8 +221,8 @@ fn full_group_refuses_newcomers_without_disturbing_anybody() {
 #[test]
 fn limits_on_session_and_metadata() {
     let mut h = Harness::with(GroupOptions {
-        max_member_metadata_bytes: 100,
-        max_group_metadata_bytes: 150,
+        max_member_metadata_bytes: 1000,
+        max_group_metadata_bytes: 5000,
         initial_rebalance_delay: Duration::ZERO,
         ..GroupOptions::default()
     });
@@ -230,16 +232,41 @@ fn limits_on_session_and_metadata() {
         assert_eq!(h.refusal(ticket).0, GroupError::InvalidSessionTimeout);
     }
     let heavy = |size: usize| vec![Protocol { name: "range".to_owned(), metadata: vec![0; size - 5].into() }];
-    let request = JoinRequest { protocols: heavy(101), ..h.request("") };
-    let ticket = h.send_join(request);
-    assert_eq!(h.refusal(ticket).0, GroupError::MemberMetadataTooLarge);
-    let request = JoinRequest { protocols: heavy(100), ..h.request("") };
+    let empty = Protocol { name: String::new(), metadata: Bytes::new() };
+    for protocols in [heavy(1001), vec![empty; 1000]] {
+        let request = JoinRequest { protocols, ..h.request("") };
+        let ticket = h.send_join(request);
+        assert_eq!(h.refusal(ticket).0, GroupError::MemberMetadataTooLarge);
+    }
+    let request = JoinRequest { protocols: heavy(800), ..h.request("") };
     let ticket = h.send_join(request.clone());
     let one = h.granted(ticket).member_id;
     let ticket = h.send_join(request.clone());
     assert_eq!(h.refusal(ticket).0, GroupError::GroupMaxSizeReached);
     let ticket = h.send_join(JoinRequest { member_id: one, ..request });
     assert_eq!(h.granted(ticket).generation, 1, "its own bytes are not counted twice");
+}
+
+/// The memory of all groups is used up: members stay as they are, and nobody grows or comes.
+#[test]
+fn without_room_only_members_that_do_not_grow_may_join() {
+    let mut h = Harness::stable(2);
+    let before = h.group.member_bytes();
+    for require_known_member_id in [false, true] {
+        let request = JoinRequest { room: 100, require_known_member_id, ..h.request("") };
+        let ticket = h.send_join(request);
+        assert_eq!(h.refusal(ticket).0, GroupError::GroupMaxSizeReached);
+    }
+    let larger = vec![Protocol { name: "range".to_owned(), metadata: vec![0; 500].into() }];
+    let request = JoinRequest { room: 100, protocols: larger, ..h.request("m2") };
+    let ticket = h.send_join(request);
+    assert_eq!(h.refusal(ticket).0, GroupError::GroupMaxSizeReached);
+    assert_eq!(h.group.member_bytes(), before);
+    for member in ["m1", "m2"] {
+        let request = JoinRequest { room: 0, ..h.request(member) };
+        h.send_join(request);
+    }
+    assert_eq!((h.group.members().len(), h.group.generation()), (2, 3));
 }
 
 #[test]

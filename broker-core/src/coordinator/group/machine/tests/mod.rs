@@ -115,7 +115,7 @@ impl Harness {
             protocols: vec![protocol("range", &["t"])],
             require_known_member_id: false,
             supports_skip_assignment: true,
-            reason: None,
+            room: usize::MAX,
         }
     }
 
