@@ -1,4 +1,5 @@
-"""Cold start to the first right answers (an empty data directory, then one with 50 connectors), idle memory and CPU."""
+"""Cold start to the first right answers (an empty data directory, then one with 50 connectors), idle memory and CPU: empty, with 50
+connectors, and with 50 connectors that have moved data and came to rest."""
 import json
 import socket
 import time
@@ -9,6 +10,9 @@ from probe import metadata_names_a_broker
 
 CONNECTORS = 50
 IDLE_SECONDS = 20
+REST_SECONDS = 30
+MOVED_LINES = 80_000
+LINE = b"x" * 99 + b"\n"
 
 
 def first_answers(home, expected):
@@ -46,11 +50,11 @@ def running(url):
     return len(listed) if states == ["RUNNING"] * len(listed) else None
 
 
-def idle(who, pids, **more):
-    time.sleep(5)
+def idle(who, pids, what="idle", rest=5, **more):
+    time.sleep(rest)
     before = cpu_seconds(*pids)
     time.sleep(IDLE_SECONDS)
-    figure("cold", who=who, what="idle", rss_mb=memory_mb("VmRSS", *pids), cpu_percent=100 * (cpu_seconds(*pids) - before) / IDLE_SECONDS, **more)
+    figure("cold", who=who, what=what, rss_mb=memory_mb("VmRSS", *pids), cpu_percent=100 * (cpu_seconds(*pids) - before) / IDLE_SECONDS, **more)
 
 
 def empty_starts(runs):
@@ -67,18 +71,37 @@ def empty_starts(runs):
            worst_kafka_ms=max(kafka))
 
 
+def move(home, line, lines):
+    """Half of the connectors read a file of so many lines into topics of their own, the others write them to files."""
+    worker = connect.Connect(home.rest_url)
+    path = home.directory / "in.txt"
+    with open(path, "wb") as out:
+        for _ in range(lines):
+            out.write(line)
+    for number in range(CONNECTORS // 2):
+        assert worker.create(f"in-{number}", connect.levada_source(path, f"topic-{number}")).status == 201
+        assert worker.create(f"out-{number}", connect.levada_sink(home.directory / f"out-{number}", f"topic-{number}")).status == 201
+    levada.wait_for(lambda: running(home.rest_url) == CONNECTORS, 60, "all connectors run")
+    outputs = [home.directory / f"out-{number}" for number in range(CONNECTORS // 2)]
+    whole = lambda output: output.exists() and output.stat().st_size == len(line) * lines
+    levada.wait_for(lambda: all(map(whole, outputs)), 300, "all sinks have written")
+
+
+def after_moving():
+    home = levada.Daemon(fresh("cold-moved")).start()
+    try:
+        move(home, LINE, MOVED_LINES)
+        more = {"connectors": CONNECTORS, "moved_mb": len(LINE) * MOVED_LINES * CONNECTORS // 2 / 1e6}
+        idle("Levada", [home.pid], f"idle {REST_SECONDS} s after moving data", REST_SECONDS, peak_mb=memory_mb("VmHWM", home.pid), **more)
+    finally:
+        home.stop()
+
+
 def loaded_starts(runs):
     home = levada.Daemon(fresh("cold-50")).start()
     try:
         idle("Levada", [home.pid], connectors=0)
-        worker = connect.Connect(home.rest_url)
-        path = home.directory / "in.txt"
-        path.write_text("line\n" * 10)
-        for number in range(CONNECTORS // 2):
-            assert worker.create(f"in-{number}", connect.levada_source(path, f"topic-{number}")).status == 201
-            assert worker.create(f"out-{number}", connect.levada_sink(home.directory / f"out-{number}", f"topic-{number}")).status == 201
-        levada.wait_for(lambda: running(home.rest_url) == CONNECTORS, 60, "all connectors run")
-        levada.wait_for(lambda: all((home.directory / f"out-{n}").exists() for n in range(CONNECTORS // 2)), 60, "all sinks have written")
+        move(home, b"line\n", 10)
         idle("Levada", [home.pid], connectors=CONNECTORS)
         rest, kafka = [], []
         for _ in range(runs):
@@ -105,5 +128,6 @@ def peer_start():
 def main(options):
     empty_starts(10)
     loaded_starts(5)
+    after_moving()
     if options.peer:
         peer_start()

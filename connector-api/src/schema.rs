@@ -3,6 +3,18 @@
 use crate::Value;
 use std::{collections::BTreeMap, sync::Arc};
 
+/// Names of Connect's logical types.
+pub mod logical {
+    /// Bytes: an unscaled integer in big-endian two's complement, with a `scale` parameter.
+    pub const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
+    /// Int32: days since 1970-01-01 in UTC.
+    pub const DATE: &str = "org.apache.kafka.connect.data.Date";
+    /// Int32: milliseconds since midnight in UTC.
+    pub const TIME: &str = "org.apache.kafka.connect.data.Time";
+    /// Int64: milliseconds since the epoch.
+    pub const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
+}
+
 /// The twelve types of Kafka Connect's data model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SchemaType {
@@ -116,6 +128,11 @@ impl Schema {
         schema.key_schema = Some(key);
         schema.value_schema = Some(value);
         schema
+    }
+
+    /// The `scale` parameter of a Decimal.
+    pub fn scale(&self) -> Option<i32> {
+        self.parameters.get("scale")?.parse().ok()
     }
 
     /// Index and field of that name in a struct schema.

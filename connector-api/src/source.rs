@@ -40,8 +40,9 @@ pub trait SourceConnector: Send + Sync {
 
 /// A poll's records and the offsets that become true once they are acknowledged.
 ///
-/// Invariant 7: the offset of a [`Checkpoint`] is committed only after every record before it, in
-/// this batch and in all earlier ones, has been acknowledged by the log.
+/// Invariant 7: the offset of a [`Checkpoint`] is committed only after the records before it, in this
+/// batch and in all earlier ones, have been acknowledged by the log: all of them, or those of its own
+/// source partition, as its [`Reach`] says.
 #[derive(Debug, Default)]
 pub struct SourceBatch {
     /// Records in order.
@@ -59,6 +60,34 @@ pub struct Checkpoint {
     pub partition: Arc<SourcePartition>,
     /// Source offset.
     pub offset: SourceOffset,
+    /// Which records before it the offset stands for.
+    pub reach: Reach,
+}
+
+impl Checkpoint {
+    /// One that waits for all records before it.
+    pub fn new(after: usize, partition: Arc<SourcePartition>, offset: SourceOffset) -> Self {
+        Self { after, partition, offset, reach: Reach::All }
+    }
+
+    /// The same, but it waits for records of its own partition only: see what [`Reach::Partition`] asks of the task.
+    #[must_use]
+    pub fn of_its_partition(self) -> Self {
+        Self { reach: Reach::Partition, ..self }
+    }
+}
+
+/// Which records a [`Checkpoint`]'s offset waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// All that were handed over before it. Always right.
+    #[default]
+    All,
+    /// Only records of its own source partition, so that a topic partition which is stuck holds back no other
+    /// source partition. The task vouches that all records between the checkpoint before this one, of whatever
+    /// partition, and this one belong to this one's partition, and that the offset says nothing of other partitions'
+    /// records.
+    Partition,
 }
 
 /// What the runtime offers a source task. Cheap to clone.
@@ -76,8 +105,15 @@ pub trait SourceTaskContext: Send + Sync {
     /// [`SourceTaskContext::wait`].
     fn cancelled(&self) -> bool;
 
-    /// Sleeps up to `timeout` and returns early, with `true`, when the task shall stop.
+    /// Sleeps up to `timeout` and returns early when the task shall stop, and then with `true`. It may return early for
+    /// other reasons.
     fn wait(&self, timeout: Duration) -> bool;
+
+    /// Ends a running [`SourceTaskContext::wait`], or the next one, early: for a task that waits for something outside of
+    /// the process, which can so sleep for as long as a poll may. Where there is none a task wakes by itself.
+    fn waker(&self) -> Option<Arc<dyn Fn() + Send + Sync>> {
+        None
+    }
 
     /// Tells people something that they should see but that fails nothing. Never a secret (invariant 12).
     fn warn(&self, text: &str) {

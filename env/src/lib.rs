@@ -8,6 +8,7 @@
 
 mod clock;
 pub mod disk;
+pub mod memory;
 pub mod net;
 pub mod process;
 mod rng;

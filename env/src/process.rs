@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{self, Read},
-    os::unix::process::ExitStatusExt,
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -103,6 +103,26 @@ fn ended(status: ExitStatus) -> Ended {
         (None, Some(signal)) => Ended::Signalled(signal),
         (None, None) => Ended::TimedOut,
     }
+}
+
+/// Replaces this process by a new one of the same program, with its arguments and `more`. All its threads end, whatever
+/// they do, and its files are closed. Comes back only with the cause why that can't be.
+pub fn start_anew(more: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Error {
+    match current_program() {
+        Ok(program) => Command::new(program).args(std::env::args_os().skip(1)).args(more).exec(),
+        Err(cause) => cause,
+    }
+}
+
+unsafe extern "C" {
+    /// Part of the system's C library, which this process is linked to anyway.
+    safe fn _exit(code: std::ffi::c_int) -> !;
+}
+
+/// Ends this process at once, without the end routines of its libraries: one of them may hang, or wait for a thread
+/// that does.
+pub fn end(code: u8) -> ! {
+    _exit(code.into())
 }
 
 /// Bounds this process: its address space, no core file, and the whole of its life, after which it aborts even

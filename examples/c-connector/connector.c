@@ -197,6 +197,7 @@ static int32_t source_poll(void *self, uint64_t max_wait_ms, levada_buffer *out)
     put_number(&to, 1, 4), put_text(&to, "{\"numbers\":\"all\"}"); /* partitions */
     put_number(&to, 1, 4);                                     /* checkpoints */
     put_number(&to, (uint64_t)(last - first + 1), 4), put_number(&to, 0, 4), put_text(&to, offset);
+    put(&to, "\0", 1);                                         /* after all records before it */
     task->next = last + 1;
     return answer_bytes(out, to.bytes, to.len);
 }

@@ -49,7 +49,7 @@ impl SourceTask for Task {
         self.last += 1;
         let record = SourceRecord::new(self.topic.as_str(), Value::string(self.last.to_string()));
         let offset = OffsetMap::from_iter([("last".to_owned(), self.last.into())]);
-        let checkpoint = Checkpoint { after: 1, partition: Arc::new(OffsetMap::new()), offset };
+        let checkpoint = Checkpoint::new(1, Arc::new(OffsetMap::new()), offset);
         Ok(SourceBatch { records: vec![record], checkpoints: vec![checkpoint] })
     }
 }

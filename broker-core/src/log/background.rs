@@ -64,6 +64,7 @@ fn tick(manager: &Arc<LogManager>, count: u64, retention: bool, now: Instant) {
         manager.write_checkpoints(&[RECOVERY_POINT_FILE, CLEANER_FILE]);
     }
     manager.empty_trash();
+    manager.rest();
 }
 
 fn flush_if_due(log: &PartitionLog, now: Instant) {

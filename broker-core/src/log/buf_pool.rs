@@ -72,6 +72,14 @@ impl BufPool {
         class.lock().push(buffer);
     }
 
+    /// Frees all unused buffers.
+    pub fn release(&self) {
+        for class in &self.classes {
+            let unused = std::mem::take(&mut *class.lock());
+            self.idle.fetch_sub(unused.iter().map(Vec::capacity).sum(), Ordering::Relaxed);
+        }
+    }
+
     /// Bytes of unused buffers at hand.
     pub fn idle_bytes(&self) -> usize {
         self.idle.load(Ordering::Relaxed)
@@ -138,6 +146,9 @@ mod tests {
         drop(slice);
         assert_eq!(pool.idle_bytes(), 8192);
         assert_eq!(pool.take(6000).as_ptr(), place);
+        assert_eq!(pool.idle_bytes(), 8192);
+        pool.release();
+        assert_eq!(pool.idle_bytes(), 0);
     }
 
     #[test]

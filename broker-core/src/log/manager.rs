@@ -159,6 +159,14 @@ impl LogManager {
         &self.env
     }
 
+    /// Called once a second: gives memory back that a node at rest does not need.
+    pub(super) fn rest(&self) {
+        if self.tail_cache.rest() {
+            self.pool.release();
+            levada_env::memory::give_back();
+        }
+    }
+
     /// The process-wide tail cache.
     pub fn tail_cache(&self) -> &Arc<TailCache> {
         &self.tail_cache

@@ -16,6 +16,9 @@ pub(super) const COPY_BELOW: usize = 4096;
 /// What a cached batch takes beside its bytes: its place in both queues and what keeps count of its memory.
 const OVERHEAD: usize = 192;
 
+/// Seconds without a new batch after which the cache is emptied.
+const REST_AFTER: u32 = 10;
+
 /// The process-wide budget.
 #[derive(Debug)]
 pub struct TailCache {
@@ -25,6 +28,8 @@ pub struct TailCache {
 
 #[derive(Debug, Default)]
 struct Order {
+    /// Calls of [`TailCache::rest`] since the last batch came.
+    quiet: u32,
     used: usize,
     queue: VecDeque<(Weak<PartitionTail>, u64, usize)>,
 }
@@ -83,6 +88,7 @@ impl TailCache {
         }
         let mut evicted = Vec::new();
         let mut order = self.order.lock();
+        order.quiet = 0;
         for (number, size) in added {
             order.used += size;
             order.queue.push_back((Arc::downgrade(tail), number, size));
@@ -98,6 +104,27 @@ impl TailCache {
                 tail.evict_through(number);
             }
         }
+    }
+}
+
+impl TailCache {
+    /// Called once a second: lets everything go when nothing has come for a while, so that a node at rest gives memory
+    /// back. True when it did.
+    pub(super) fn rest(&self) -> bool {
+        let mut order = self.order.lock();
+        order.quiet = order.quiet.saturating_add(1);
+        if order.quiet < REST_AFTER || order.queue.is_empty() {
+            return false;
+        }
+        let all = std::mem::take(&mut order.queue);
+        order.used = 0;
+        drop(order);
+        for (tail, number, _) in all {
+            if let Some(tail) = tail.upgrade() {
+                tail.evict_through(number);
+            }
+        }
+        true
     }
 }
 
@@ -198,5 +225,21 @@ mod tests {
         );
         assert_eq!(offsets(b.read(1, 9, 1000, true)), Some(vec![1]));
         assert!(cache.used() <= 350 + 3 * OVERHEAD);
+    }
+
+    #[test]
+    fn a_cache_at_rest_is_emptied_and_one_in_use_is_not() {
+        let cache = TailCache::new(10_000);
+        let tail = Arc::new(PartitionTail::default());
+        for offset in 0..30 {
+            cache.insert(&tail, vec![batch(offset, 1, 100)]);
+            assert!(!cache.rest());
+        }
+        let emptied = (0..100).map(|_| cache.rest()).collect::<Vec<_>>();
+        assert_eq!(emptied.iter().position(|emptied| *emptied), Some(REST_AFTER as usize - 2));
+        assert_eq!(emptied.iter().filter(|emptied| **emptied).count(), 1);
+        assert_eq!((cache.used(), offsets(tail.read(29, 30, 1000, true))), (0, None));
+        cache.insert(&tail, vec![batch(30, 1, 100)]);
+        assert_eq!(offsets(tail.read(30, 31, 1000, true)), Some(vec![30]));
     }
 }

@@ -100,6 +100,7 @@ impl Consumer {
         if !self.joined {
             return self.join().await;
         }
+        let deadline = self.topics.due(self.options.metadata_max_age).map_or(deadline, |due| deadline.min(due));
         if self.paused {
             self.wait(deadline).await;
             return Ok(Event::Idle);

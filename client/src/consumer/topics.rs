@@ -45,14 +45,19 @@ impl Topics {
         }
     }
 
-    /// Whether it is time to look again.
-    pub(super) fn is_due(&self, max_age: Duration) -> bool {
+    /// When it is time to look again; `None` when they were never looked up, or shall be with the next poll.
+    pub(super) fn due(&self, max_age: Duration) -> Option<Instant> {
         let complete = match &self.subscription {
             Subscription::Topics(topics) => topics.iter().all(|topic| self.known.contains_key(topic)),
             Subscription::Matching(_) => !self.known.is_empty(),
         };
         let age = if complete { max_age } else { MISSING_AGE };
-        self.checked.is_none_or(|checked| checked.elapsed() >= age)
+        self.checked.map(|checked| checked + age)
+    }
+
+    /// Whether it is time to look again.
+    pub(super) fn is_due(&self, max_age: Duration) -> bool {
+        self.due(max_age).is_none_or(|due| due <= Instant::now())
     }
 
     /// Have them looked up with the next poll.

@@ -6,7 +6,8 @@
 //!
 //! - Batches of a partition reach the log in the order of their sends, without loss and without
 //!   doubles, through retries too: sequences are assigned at the send and kept ([`PartitionQueue`]).
-//! - Every submission runs inside the owner's [`Gate`], which can be shut for good.
+//! - Every submission runs inside the owner's [`Gate`], which can be shut for good. A batch may have an
+//!   owner of its own, whose gate is passed too ([`Producer::send_owned`]).
 //! - `acks=all` always.
 
 mod partition;
@@ -25,6 +26,7 @@ use levada_wire::{
 use partition::{Outcome, PartitionQueue};
 use producer_id::ProducerId;
 use std::{
+    collections::HashMap,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -137,6 +139,8 @@ pub struct Producer {
     partitions: Vec<Partition>,
     in_flight: Vec<InFlight>,
     in_flight_bytes: usize,
+    /// Gates of batches that have owners of their own, by the batch's number.
+    owners: HashMap<u64, Arc<dyn Gate>>,
     retry: Option<BoxFuture<'static, ()>>,
     refresh: Option<BoxFuture<'static, Vec<Topic>>>,
     completed: Vec<Completion>,
@@ -164,6 +168,7 @@ impl Producer {
             partitions: Vec::new(),
             in_flight: Vec::new(),
             in_flight_bytes: 0,
+            owners: HashMap::new(),
             retry: None,
             refresh: None,
             completed: Vec::new(),
@@ -189,7 +194,19 @@ impl Producer {
     }
 
     /// Takes a batch and submits it, now or when its turn comes. `tag` comes back with the answer.
-    pub fn send(&mut self, slot: Slot, mut builder: RecordBatchBuilder, tag: u64) -> Result<(), ClientError> {
+    pub fn send(&mut self, slot: Slot, builder: RecordBatchBuilder, tag: u64) -> Result<(), ClientError> {
+        self.send_owned(slot, builder, tag, None)
+    }
+
+    /// As [`Producer::send`] for an owner of the batch alone: each of its submissions, retries included, passes `owner`
+    /// too. Once that is shut the batch ends with [`ClientError::Revoked`], and the producer goes on.
+    pub fn send_owned(
+        &mut self,
+        slot: Slot,
+        mut builder: RecordBatchBuilder,
+        tag: u64,
+        owner: Option<Arc<dyn Gate>>,
+    ) -> Result<(), ClientError> {
         let Some(partition) = self.partitions.get_mut(slot.0) else { return Ok(()) };
         let records = builder.count().max(0) as usize;
         let sequence = partition.queue.reserve(records);
@@ -204,6 +221,7 @@ impl Producer {
         })?;
         self.in_flight_bytes += bytes.len();
         self.next_batch += 1;
+        self.owners.extend(owner.map(|owner| (self.next_batch, owner)));
         partition.queue.push(partition::Batch {
             id: self.next_batch,
             tag,
@@ -234,7 +252,12 @@ impl Producer {
         self.partitions.get(slot.0).is_none_or(|partition| partition.queue.is_empty())
     }
 
-    /// A buffer to build the next batch in.
+    /// Lets go of memory that only busy times need.
+    pub fn rest(&mut self) {
+        self.scratch = Vec::new();
+    }
+
+    /// What has become of batches since the last call.
     pub fn take_completed(&mut self) -> Vec<Completion> {
         std::mem::take(&mut self.completed)
     }
@@ -355,6 +378,7 @@ impl Producer {
             self.id.renew();
         }
         if let Some((batch, result)) = answer.finished {
+            self.owners.remove(&batch.id);
             let bytes = batch.bytes.len();
             self.in_flight_bytes = self.in_flight_bytes.saturating_sub(bytes);
             self.completed.push(Completion {
@@ -389,15 +413,24 @@ impl Producer {
         let mut answer = submit::submit(self.transport.clone(), request, topic, number, timeout);
         let mut ready = None;
         // This poll hands the request over; a later one by the owner registers the real waker.
-        let passed = self.gate.pass(&mut || {
+        let mut hand_over = || {
             let mut context = Context::from_waker(Waker::noop());
             if let Poll::Ready(outcome) = answer.as_mut().poll(&mut context) {
                 ready = Some(outcome);
             }
+        };
+        let owner = self.owners.get(&batch).cloned();
+        let mut owned = true;
+        let passed = self.gate.pass(&mut || match &owner {
+            Some(owner) => owned = owner.pass(&mut hand_over),
+            None => hand_over(),
         });
         if !passed {
             self.revoked = true;
             return false;
+        }
+        if !owned {
+            ready = Some(Outcome::Refused { error: ClientError::Revoked, ambiguous: false });
         }
         match ready {
             Some(outcome) => self.answered(index, batch, outcome),

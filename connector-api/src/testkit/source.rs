@@ -1,9 +1,7 @@
 //! Drives a source task.
 
 use super::{Offsets, SourceContext};
-use crate::{
-    Config, ConnectorContext, Result, SourceConnector, SourceOffset, SourcePartition, SourceRecord, SourceTask, Value,
-};
+use crate::{Checkpoint, Config, ConnectorContext, Result, SourceConnector, SourceRecord, SourceTask, Value};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -20,8 +18,9 @@ pub struct SourceRun {
     pub context: Arc<SourceContext>,
     /// The task.
     pub task: Box<dyn SourceTask>,
+    /// What was polled since the last commit, in order.
+    pub pending: Vec<Checkpoint>,
     offsets: Offsets,
-    pending: Vec<(Arc<SourcePartition>, SourceOffset)>,
 }
 
 impl SourceRun {
@@ -62,7 +61,7 @@ impl SourceRun {
             assert!(checkpoint.after <= batch.records.len(), "a checkpoint is about records of its own batch");
             last = checkpoint.after;
         }
-        self.pending.extend(batch.checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.offset)));
+        self.pending.extend(batch.checkpoints);
         Ok(batch.records)
     }
 
@@ -118,7 +117,9 @@ impl SourceRun {
 
     /// Everything polled so far is acknowledged: its offsets are committed.
     pub fn commit(&mut self) -> Result<()> {
-        let committed = std::mem::take(&mut self.pending);
+        let pending = std::mem::take(&mut self.pending);
+        let committed: Vec<_> =
+            pending.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.offset)).collect();
         for (partition, offset) in &committed {
             self.offsets.set(partition, offset.clone());
         }

@@ -2,3 +2,4 @@
 
 mod abi;
 mod config;
+mod java_text;

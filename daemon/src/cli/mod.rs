@@ -8,7 +8,7 @@ mod serve;
 
 use args::{Cli, Command};
 use clap::Parser;
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
 /// Why a command failed: one line for each cause, and the exit code.
 #[derive(Debug)]
@@ -45,18 +45,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    let served = matches!(cli.command, Command::Serve(_));
     let outcome = match cli.command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::PluginScan(arguments) => plugin_scan::run(&arguments),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            for line in error.message.lines() {
-                eprintln!("levada: {line}");
-            }
-            ExitCode::from(error.code)
+    let code = outcome.err().map_or(0, |error| {
+        for line in error.message.lines() {
+            eprintln!("levada: {line}");
         }
+        error.code
+    });
+    if served {
+        let _ = std::io::stdout().flush();
+        // What hangs in plugin code must not hold up the end of the process (invariant 10): a library that hangs while
+        // it is loaded holds a lock that the end routines of libraries wait for.
+        levada_env::process::end(code);
     }
+    ExitCode::from(code)
 }

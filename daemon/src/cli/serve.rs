@@ -10,7 +10,11 @@ use crate::{
     node::{Node, NodeError},
     telemetry::{LogControl, LogFormat, log},
 };
-use levada_env::{Env, signal::StopSignal, time};
+use levada_env::{Env, Instant, memory, signal::StopSignal, time};
+use std::{cell::Cell, time::Duration};
+
+/// Time between two looks of a runtime thread at the memory it has freed.
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) fn run(arguments: &ServeArgs) -> Result<(), CliError> {
     let settings = config::settings(&arguments.inputs)?;
@@ -27,6 +31,7 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), CliError> {
         .worker_threads(threads)
         .thread_name("levada")
         .max_blocking_threads(512)
+        .on_thread_park(give_back_now_and_then)
         .enable_all()
         .build()
         .map_err(|cause| CliError::environment(format!("the runtime could not be started: {cause}")))?;
@@ -34,6 +39,18 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), CliError> {
     // What hangs in plugin code must not hold up the end of the process.
     runtime.shutdown_background();
     outcome
+}
+
+/// A worker thread that comes to rest gives memory back, but not at each of the many short rests of busy times.
+fn give_back_now_and_then() {
+    thread_local! {
+        static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let now = Instant::now();
+    if LAST.get().is_none_or(|last| now.saturating_duration_since(last) >= GIVE_BACK_EVERY) {
+        LAST.set(Some(now));
+        memory::give_back();
+    }
 }
 
 async fn serve(env: Env, settings: Settings, logs: LogControl) -> Result<(), CliError> {

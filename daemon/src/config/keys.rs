@@ -120,6 +120,12 @@ const WORKER: &[Row] = &[
         "Longest look at one library of plugin.path at start.",
     ),
     (
+        "plugin.path.hangs",
+        Kind::List,
+        "",
+        "Libraries of plugin.path that are not loaded since they hung; the daemon adds one itself and starts anew.",
+    ),
+    (
         "plugin.discovery",
         Kind::OneOf(&["only_scan", "service_load", "hybrid_warn", "hybrid_fail"]),
         "hybrid_warn",

@@ -53,8 +53,19 @@ const SLOW_CALL: Duration = Duration::from_secs(8);
 /// Work that lies this long without progress is a stall.
 const NO_PROGRESS: Duration = Duration::from_secs(8);
 
-/// Derives the health from the statuses and from what the running tasks say.
-pub fn derive(status: &ConnectorStatus, tasks: &[(usize, TaskHealth)]) -> Health {
+/// Derives the health from the statuses, from what the running tasks say, and from what is being done to the connector
+/// and for how long. One that has never started has no status.
+pub fn derive(
+    status: Option<&ConnectorStatus>,
+    tasks: &[(usize, TaskHealth)],
+    operation: Option<(&'static str, Duration)>,
+) -> Health {
+    let slow = operation.filter(|(_, age)| *age > SLOW_CALL);
+    let slow = slow.map(|(what, age)| format!("connector: its {what} has been running for {} s", age.as_secs()));
+    let Some(status) = status else {
+        let state = if slow.is_some() { HealthState::Stalled } else { HealthState::Starting };
+        return Health { state, causes: slow.into_iter().collect() };
+    };
     let mut causes = Vec::new();
     let connector = status.connector.state;
     if connector == State::Failed {
@@ -65,6 +76,7 @@ pub fn derive(status: &ConnectorStatus, tasks: &[(usize, TaskHealth)]) -> Health
         causes.push(format!("task {number}: {}", first_line(task.trace.as_deref())));
     }
     let failures = !causes.is_empty();
+    causes.extend(slow);
     causes.extend(tasks.iter().filter_map(|(number, health)| stall(*number, health)));
     let all_failed = !status.tasks.is_empty() && failed.len() == status.tasks.len();
     let unsettled = |state| matches!(state, State::Unassigned | State::Restarting);
@@ -144,20 +156,28 @@ mod tests {
             (Running, &[Unassigned], HealthState::Starting),
         ];
         for (connector, tasks, wanted) in cases {
-            assert_eq!(derive(&status(connector, tasks), &[]).state, wanted, "{connector:?} {tasks:?}");
+            assert_eq!(derive(Some(&status(connector, tasks)), &[], None).state, wanted, "{connector:?} {tasks:?}");
         }
         let stuck = TaskHealth { since_progress: Duration::from_secs(60), lag: Some(5), ..TaskHealth::default() };
-        let health = derive(&status(Running, &[Running]), &[(0, stuck)]);
+        let health = derive(Some(&status(Running, &[Running])), &[(0, stuck)], None);
         assert_eq!(health.state, HealthState::Stalled);
         assert_eq!(health.causes, ["task 0: 5 records behind and no progress for 60 s"]);
         let idle = TaskHealth { since_progress: Duration::from_secs(999), lag: Some(0), ..TaskHealth::default() };
-        assert_eq!(derive(&status(Running, &[Running]), &[(0, idle)]).state, HealthState::Healthy);
+        assert_eq!(derive(Some(&status(Running, &[Running])), &[(0, idle)], None).state, HealthState::Healthy);
         let retried = TaskHealth { retrying: Some("disk full".to_owned()), ..TaskHealth::default() };
-        let derived = derive(&status(State::Running, &[State::Running]), &[(0, retried)]);
+        let derived = derive(Some(&status(State::Running, &[State::Running])), &[(0, retried)], None);
         assert_eq!(derived.state, HealthState::Stalled);
         assert!(derived.causes[0].contains("disk full"), "{:?}", derived.causes);
         let slow = TaskHealth { call: Some(("put", Duration::from_secs(11))), ..TaskHealth::default() };
-        assert_eq!(derive(&status(Running, &[Running]), &[(0, slow)]).state, HealthState::Stalled);
-        assert_eq!(derive(&status(Running, &[Failed]), &[]).causes, ["task 0: boom"]);
+        assert_eq!(derive(Some(&status(Running, &[Running])), &[(0, slow)], None).state, HealthState::Stalled);
+        assert_eq!(derive(Some(&status(Running, &[Failed])), &[], None).causes, ["task 0: boom"]);
+        let operation = |seconds| Some(("start", Duration::from_secs(seconds)));
+        assert_eq!(derive(None, &[], operation(1)).state, HealthState::Starting);
+        let hangs = derive(None, &[], operation(9));
+        assert_eq!(
+            (hangs.state, hangs.causes),
+            (HealthState::Stalled, vec!["connector: its start has been running for 9 s".into()])
+        );
+        assert_eq!(derive(Some(&status(Running, &[Running])), &[], operation(9)).state, HealthState::Stalled);
     }
 }

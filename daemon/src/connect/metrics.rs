@@ -9,11 +9,24 @@ pub fn write(view: &View, abandoned_threads: usize, page: &mut MetricsText) {
     let running = view.running_tasks();
     worker(names.len(), running.len(), abandoned_threads, page);
     for name in &names {
-        let Some(status) = view.status(name) else { continue };
+        let connector = ("connector", name.as_str());
+        let tasks: Vec<_> = running
+            .iter()
+            .filter(|(id, _)| *id.connector == **name)
+            .map(|(id, task)| (id.task, task.health()))
+            .collect();
+        let status = view.status(name);
+        let health = health::derive(status.as_ref(), &tasks, view.operation(name));
+        page.gauge(
+            "levada_connector_health",
+            "1 for the health that is derived from states and progress.",
+            &[connector, ("health", health.state.name())],
+            1,
+        );
+        let Some(status) = status else { continue };
         let state = |page: &mut MetricsText, metric: &str, labels: &[(&str, &str)]| {
             page.gauge(metric, "1 for the state that it is in.", labels, 1);
         };
-        let connector = ("connector", name.as_str());
         let labels = [connector, ("status", status.connector.state.name()), ("type", status.kind)];
         state(page, "kafka_connect_connector_metrics_status", &labels);
         for (number, task) in &status.tasks {
@@ -21,18 +34,6 @@ pub fn write(view: &View, abandoned_threads: usize, page: &mut MetricsText) {
             let labels = [connector, ("task", number.as_str()), ("status", task.state.name())];
             state(page, "kafka_connect_connector_task_metrics_status", &labels);
         }
-        let tasks: Vec<_> = running
-            .iter()
-            .filter(|(id, _)| *id.connector == **name)
-            .map(|(id, task)| (id.task, task.health()))
-            .collect();
-        let health = health::derive(&status, &tasks);
-        page.gauge(
-            "levada_connector_health",
-            "1 for the health that is derived from states and progress.",
-            &[connector, ("health", health.state.name())],
-            1,
-        );
     }
     for (id, task) in running {
         let Some(metrics) = task.metrics() else { continue };

@@ -49,6 +49,7 @@ impl Node {
     /// Starts everything. The log is open and REST answers when this returns.
     pub async fn start(env: Env, settings: Settings, logs: LogControl) -> Result<Self, NodeError> {
         let address = RestAddress::from_settings(&settings)?;
+        let registry = Arc::new(plugins::registry(&env, &settings).await?);
         // Bound before the log is opened, so that a taken port is told at once; connections wait until it serves.
         let server = RestServer::bind(address.socket, server_options(&settings))
             .map_err(|cause| environment(&format!("the REST address {} can't be used", address.socket), &cause))?;
@@ -56,7 +57,6 @@ impl Node {
         let advertised = address.advertised(bound, &settings);
 
         let broker = start_broker(&env, &settings).await?;
-        let registry = Arc::new(plugins::registry(&env, &settings).await);
         let options = worker::options(&settings, advertised.clone());
         let runtime = tokio::runtime::Handle::current();
         let transports = broker.clone();

@@ -20,33 +20,39 @@ type Result<T, E = RestError> = std::result::Result<T, E>;
 /// What stays as it is in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+/// Different expansions that are looked at; there are two.
+const EXPANSIONS: usize = 8;
+
 /// `GET /connectors`.
 pub async fn list(State(rest): State<RestState>, query: Query) -> Answer<Value> {
     let view = rest.herder.view();
     let names = view.names();
-    let expansions: Vec<&str> = query.all("expand").collect();
+    let mut expansions: Vec<&str> = Vec::new();
+    for expansion in query.all("expand") {
+        if !expansions.contains(&expansion) && expansions.len() < EXPANSIONS {
+            expansions.push(expansion);
+        }
+    }
     if expansions.is_empty() {
         return Answer(json!(names));
     }
-    let mut all = Map::new();
-    for name in names {
+    // A connector that has no status yet, or is gone by now, is left out, as Connect does.
+    let expanded = names.into_iter().filter_map(|name| {
         let mut one = Map::new();
         for expansion in &expansions {
             let value = match *expansion {
-                "status" => view.status(&name).map(|status| dto::status(&status)),
-                "info" => view.describe(&name).map(|info| dto::connector(&info)),
+                "status" => dto::status(&view.status(&name)?),
+                "info" => dto::connector(&view.describe(&name)?),
                 other => {
                     tracing::debug!(expansion = other, "unknown expansion ignored");
                     continue;
                 }
             };
-            if let Some(value) = value {
-                one.insert((*expansion).to_owned(), value);
-            }
+            one.insert((*expansion).to_owned(), value);
         }
-        all.insert(name, Value::Object(one));
-    }
-    Answer(Value::Object(all))
+        Some((name, Value::Object(one)))
+    });
+    Answer(Value::Object(expanded.collect()))
 }
 
 /// `POST /connectors`.

@@ -78,6 +78,9 @@ impl From<HerderError> for RestError {
 
 impl From<LevelError> for RestError {
     fn from(error: LevelError) -> Self {
-        Self::not_found(error.to_string())
+        match error {
+            LevelError::Unknown(_) => Self::not_found(error.to_string()),
+            LevelError::TooMany => Self::bad_request(error.to_string()),
+        }
     }
 }

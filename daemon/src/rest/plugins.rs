@@ -37,14 +37,33 @@ fn kind(plugin: &Plugin) -> &'static str {
 }
 
 /// `GET /connector-plugins/{plugin}/config`.
-pub async fn config(State(rest): State<RestState>, params: Params) -> Result<Answer<Value>> {
+pub async fn config(State(rest): State<RestState>, params: Params, query: Query) -> Result<Answer<Value>> {
     let name = params.get(0);
+    let asked = query.first("version");
     if let Some(plugin) = rest.herder.view().registry().find(name) {
+        has_version(&plugin.info.class, &plugin.info.version, asked)?;
         return Ok(Answer(json!(validate::plugin_definitions(plugin))));
     }
     let converter = rest.converters.converter(name).or_else(|| rest.converters.header_converter(name));
     let def = converter.ok_or_else(|| RestError::not_found(format!("Unknown plugin {name}.")))?;
+    has_version(name, env!("CARGO_PKG_VERSION"), asked)?;
     Ok(Answer(json!(def.info())))
+}
+
+/// Whether the one version there is of a plugin is the one that is asked for (KIP-891): as it is, in brackets, or
+/// `latest`.
+fn has_version(class: &str, version: &str, asked: Option<&str>) -> Result<()> {
+    let exact = |asked: &str| {
+        let inner = asked.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(asked);
+        asked.is_empty() || asked == "latest" || inner.trim() == version
+    };
+    if asked.map(str::trim).is_none_or(exact) {
+        return Ok(());
+    }
+    Err(RestError::bad_request(format!(
+        "Plugin {class} not found that matches the version range {}, available versions: [{version}]",
+        asked.unwrap_or_default()
+    )))
 }
 
 /// `PUT /connector-plugins/{plugin}/config/validate`.

@@ -160,6 +160,26 @@ async fn statuses_and_tasks_have_connects_shapes() {
     let expanded = api.get("/connectors?expand=status&expand=info&expand=x").await.json();
     assert_eq!(keys(&expanded["c"]), ["status", "info"]);
     assert_eq!(api.get("/v1/connectors/c/health").await.json()["health"], "FAILED");
+    // One that has not started yet has no status and is left out, not shown without one.
+    let hanging = json!({ "connector.class": "FakeSource", "file": "/a", "hang": "yes" });
+    let made = api.call("POST", "/connectors", json!({ "name": "new", "config": hanging })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let expanded = api.get("/connectors?expand=info&expand=status").await.json();
+    assert_eq!(keys(&expanded), ["c"]);
+    assert_eq!(keys(&api.get("/connectors?expand=info").await.json()), ["c", "new"]);
+    assert_eq!(api.get("/v1/connectors/new/health").await.json()["health"], "STARTING");
+}
+
+#[tokio::test]
+async fn definitions_of_another_version_than_there_is_are_refused() {
+    let api = Api::new().await;
+    for asked in ["", "?version=1.2.3", "?version=%5B1.2.3%5D", "?version=latest"] {
+        assert_eq!(api.get(&format!("/connector-plugins/FakeSource/config{asked}")).await.status, 200, "{asked}");
+    }
+    for asked in ["9", "%5B1.0,2.0)", "no"] {
+        let reply = api.get(&format!("/connector-plugins/FakeSource/config?version={asked}")).await;
+        reply.is_error(400, "available versions: [1.2.3]");
+    }
 }
 
 #[tokio::test]

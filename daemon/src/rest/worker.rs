@@ -119,10 +119,13 @@ pub async fn routes() -> Answer<Value> {
 pub async fn connector_health(State(rest): State<RestState>, params: Params) -> Result<Answer<Value>> {
     let name = params.get(0);
     let view = rest.herder.view();
-    let status = view.status(name).ok_or_else(|| not_found(name))?;
+    let status = view.status(name);
+    if status.is_none() && !view.contains(name) {
+        return Err(not_found(name));
+    }
     let running = view.running_tasks().into_iter().filter(|(id, _)| &*id.connector == name);
     let tasks: Vec<_> = running.map(|(id, task)| (id.task, task.health())).collect();
-    let health = health::derive(&status, &tasks);
+    let health = health::derive(status.as_ref(), &tasks, view.operation(name));
     let tasks: Vec<Value> = tasks
         .iter()
         .map(|(number, health)| {

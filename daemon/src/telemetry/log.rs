@@ -31,10 +31,21 @@ pub struct Logger {
     pub last_modified: Option<i64>,
 }
 
-/// No level is called so.
+/// Why a level was not set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid log level '{0}'.")]
-pub struct LevelError(pub String);
+pub enum LevelError {
+    /// No level is called so.
+    #[error("invalid log level '{0}'.")]
+    Unknown(String),
+    /// Each logger with a level of its own takes memory, and its name is whatever a client says (invariant 9).
+    #[error(
+        "there are {MOST_LOGGERS} loggers with levels of their own already; set the level of one that they are below"
+    )]
+    TooMany,
+}
+
+/// Loggers that may have levels of their own.
+const MOST_LOGGERS: usize = 1000;
 
 /// Levels by logger. Clones share them.
 #[derive(Clone)]
@@ -88,6 +99,9 @@ impl LogControl {
         let (level, _) = parse(level)?;
         let now = Logger { level, last_modified: Some(self.shared.clock.wall_ms()) };
         let mut loggers = self.shared.loggers.lock();
+        if loggers.len() >= MOST_LOGGERS && !loggers.contains_key(name) {
+            return Err(LevelError::TooMany);
+        }
         loggers.entry(name.to_owned()).or_insert_with(|| now.clone());
         let mut affected = Vec::new();
         for (logger, state) in loggers.iter_mut() {
@@ -131,7 +145,10 @@ fn parse(level: &str) -> Result<(&'static str, LevelFilter), LevelError> {
         ("TRACE", LevelFilter::TRACE),
         ("ALL", LevelFilter::TRACE),
     ];
-    known.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(level)).ok_or_else(|| LevelError(level.to_owned()))
+    known
+        .into_iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(level))
+        .ok_or_else(|| LevelError::Unknown(level.to_owned()))
 }
 
 /// Panics become one line of the log instead of a backtrace on stderr; whoever owns the thread or task reports what it
@@ -167,5 +184,15 @@ mod tests {
         assert_eq!(control.get("root").unwrap(), Logger { level: "INFO", last_modified: None });
         assert!(control.get("x").is_none());
         assert_eq!(control.set("a", "LOUD").unwrap_err().to_string(), "invalid log level 'LOUD'.");
+    }
+
+    #[test]
+    fn loggers_are_bounded_and_known_ones_can_still_be_set() {
+        let control = LogControl::detached(Arc::new(RealClock));
+        let refused =
+            (0..2 * MOST_LOGGERS).filter(|number| control.set(&format!("x{number}"), "DEBUG").is_err()).count();
+        assert_eq!((control.all().len(), refused), (MOST_LOGGERS, MOST_LOGGERS + 1));
+        assert_eq!(control.set("x0", "INFO").unwrap(), ["x0"]);
+        assert_eq!(control.set("new", "INFO"), Err(LevelError::TooMany));
     }
 }

@@ -194,6 +194,60 @@ async fn a_c_connector_moves_records_in_the_daemon_beside_bad_libraries() {
     eventually("all numbers arrive", || async { fs::read_to_string(&output).unwrap_or_default() == expected }).await;
 }
 
+/// A function `hang` that returns in the process of a scan and in no other.
+const HANG: &str = "\
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+static void hang(void) {
+    char line[8192] = {0};
+    FILE *file = fopen(\"/proc/self/cmdline\", \"r\");
+    size_t length = fread(line, 1, sizeof line - 1, file);
+    for (size_t at = 0; at < length; at++) if (!line[at]) line[at] = ' ';
+    if (!strstr(line, \" plugin-scan \")) for (;;) pause();
+}
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn libraries_that_hang_only_in_the_daemon_hold_up_neither_its_start_nor_its_end() {
+    let home = tempfile::tempdir().unwrap();
+    let plugins = home.path().join("plugins");
+    let hangs = |when: &str, class: &str| {
+        format!("{HANG}__attribute__(({when})) static void at(void) {{ hang(); }}\n{}", example(class))
+    };
+    compile(&plugins.join("a-begin.so"), &hangs("constructor", "c.A"));
+    compile(&plugins.join("b-begin.so"), &hangs("constructor", "c.B"));
+    compile(&plugins.join("c-end.so"), &hangs("destructor", "c.C"));
+    let placement = ["--set", "plugin.placement=dylib", "--set", "plugin.scan.timeout.ms=3000"];
+    let mut daemon = Daemon::start(home.path(), &[&plugins], &placement).await;
+    let listed = daemon.plugins().await;
+    let refused = listed["refused"].as_array().unwrap();
+    assert_eq!(refused.len(), 2, "{listed}");
+    for (file, name) in refused.iter().zip(["a-begin.so", "b-begin.so"]) {
+        assert_eq!(file["path"], plugins.join(name).to_str().unwrap());
+        assert!(file["reason"].as_str().unwrap().contains("it hung when the daemon loaded it"), "{file}");
+    }
+    let (input, output) = (home.path().join("in"), home.path().join("out"));
+    fs::write(&input, "a line\n").unwrap();
+    let string = "org.apache.kafka.connect.storage.StringConverter";
+    let source = json!({ "connector.class": BUILT_IN, "file": input, "topic": "t", "value.converter": string });
+    post(&daemon.rest, "source", source).await;
+    let sink = json!({ "connector.class": "c.Lines", "topics": "t", "file": output, "value.converter": string });
+    post(&daemon.rest, "sink", sink).await;
+    eventually("the line arrives", || async { fs::read_to_string(&output).unwrap_or_default() == "a line\n" }).await;
+    let stopped = Command::new("kill").arg("-TERM").arg(daemon.process.id().to_string()).status();
+    assert!(stopped.unwrap().success());
+    let mut ended = None;
+    for _ in 0..600 {
+        ended = daemon.process.try_wait().unwrap();
+        if ended.is_some() {
+            break;
+        }
+        levada_env::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ended.and_then(|status| status.code()), Some(0), "the daemon ends by itself");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn libraries_do_not_run_unless_the_placement_says_so() {
     let home = tempfile::tempdir().unwrap();

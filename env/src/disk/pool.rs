@@ -6,12 +6,16 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Job;
+use crate::memory;
 
 const STACK_BYTES: usize = 512 * 1024;
+/// Without a job for so long a thread gives memory back; all but one end.
+const REST_AFTER: Duration = Duration::from_secs(10);
 
 /// A set of at most `max` threads with one queue.
 #[derive(Debug)]
@@ -82,8 +86,10 @@ impl Drop for Pool {
 
 fn work(shared: &Shared) {
     let mut state = shared.state.lock();
+    let mut rested = false;
     loop {
         if let Some(job) = state.jobs.pop_front() {
+            rested = false;
             drop(state);
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!(pool = %shared.name, "a disk job panicked");
@@ -94,8 +100,21 @@ fn work(shared: &Shared) {
             return;
         } else {
             state.idle += 1;
-            shared.wake.wait(&mut state);
+            let rests = if rested {
+                shared.wake.wait(&mut state);
+                false
+            } else {
+                shared.wake.wait_for(&mut state, REST_AFTER).timed_out()
+            };
             state.idle -= 1;
+            if rests && state.jobs.is_empty() {
+                if state.threads > 1 {
+                    state.threads -= 1;
+                    return;
+                }
+                rested = true;
+                MutexGuard::unlocked(&mut state, memory::give_back);
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{MAGIC, NO_TIMESTAMP, SINK, SOURCE, VERSION, read::Reader, read_schema::SchemaTable};
 use crate::{
-    Checkpoint, ConnectorError, Header, Headers, Result, Schema, SinkRecord, SourceBatch, SourceOffset, SourceRecord,
-    TimestampType, Value,
+    Checkpoint, ConnectorError, Header, Headers, Reach, Result, Schema, SinkRecord, SourceBatch, SourceOffset,
+    SourceRecord, TimestampType, Value,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ fn checkpoints(reader: &mut Reader, records: usize) -> Result<Vec<Checkpoint>> {
     }
     let mut checkpoints: Vec<Checkpoint> = Vec::new();
     let mut last = 0;
-    for _ in 0..reader.count(12)? {
+    for _ in 0..reader.count(13)? {
         let (after, index) = (reader.u32()? as usize, reader.u32()?);
         if after < last || after > records {
             return Err(reader.broken("checkpoints are out of order or beyond the records"));
@@ -155,7 +155,13 @@ fn checkpoints(reader: &mut Reader, records: usize) -> Result<Vec<Checkpoint>> {
         last = after;
         let partition = partitions.get(index as usize).cloned();
         let partition = partition.ok_or_else(|| reader.broken("there is no partition of that index"))?;
-        checkpoints.push(Checkpoint { after, partition, offset: object(reader)? });
+        let offset = object(reader)?;
+        let reach = match reader.u8()? {
+            0 => Reach::All,
+            1 => Reach::Partition,
+            _ => return Err(reader.broken("a checkpoint has an unknown reach")),
+        };
+        checkpoints.push(Checkpoint { after, partition, offset, reach });
     }
     Ok(checkpoints)
 }

@@ -5,7 +5,7 @@ use super::{
     schemas::{Schemas, Texts},
     write,
 };
-use crate::{Header, Result, Schema, SinkRecord, SourceBatch, SourcePartition, TimestampType, Value};
+use crate::{Header, Reach, Result, Schema, SinkRecord, SourceBatch, SourcePartition, TimestampType, Value};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -110,6 +110,10 @@ fn checkpoints(out: &mut Vec<u8>, batch: &SourceBatch) -> Result<()> {
         write::count(&mut rows, checkpoint.after)?;
         rows.extend_from_slice(&partition.to_le_bytes());
         write::bytes(&mut rows, &text(&checkpoint.offset))?;
+        rows.push(match checkpoint.reach {
+            Reach::All => 0,
+            Reach::Partition => 1,
+        });
     }
     let (count, table) = partitions.finish();
     write::count(out, count)?;

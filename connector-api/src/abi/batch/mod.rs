@@ -37,6 +37,7 @@
 //!            key schema u32 (index or none),  value schema u32 (index or none)
 //!            default value (only with its flag)
 //! checkpoint after u32,  partition u32 (index),  offset text (a JSON object)
+//!            reach u8 (0 all records before it, 1 those of its own partition)
 //! ```
 //!
 //! A schema refers to earlier schemas only. Whoever reads skips what a `length` holds beyond what it

@@ -1,6 +1,6 @@
 //! Tables of connectors.
 
-use super::{Export, sink_task, source_task};
+use super::{Export, sink_task, source_task, task};
 use crate::{
     ConnectorContext, ConnectorError, ConnectorInfo, ExactlyOnceSupport, Result, SinkConnector, SourceConnector,
     abi::{
@@ -56,7 +56,7 @@ fn validated(info: &ConnectorInfo, config: &[u8]) -> Result<Vec<u8>> {
 
 /// The calls that sources and sinks answer alike, for a connector type `$c` of trait `$trait`.
 macro_rules! common_calls {
-    ($module:ident, $trait:ident, $tasks:ident) => {
+    ($module:ident, $trait:ident) => {
         /// Shims of one kind. Each is called with what [`Connector`] documents: that is its safety contract.
         mod $module {
             use super::*;
@@ -107,11 +107,11 @@ macro_rules! common_calls {
 
             pub unsafe extern "C" fn create_task<C: $trait>(
                 connector: Handle,
-                task: *mut Handle,
+                out_task: *mut Handle,
                 out: *mut Buffer,
             ) -> Status {
                 // SAFETY: the handle is one of ours, the rest are the caller's places for answers.
-                unsafe { guard(out, || put(task, $tasks::into_handle(instance::<C>(connector)?.task()))) }
+                unsafe { guard(out, || put(out_task, task::into_handle(instance::<C>(connector)?.task()))) }
             }
 
             pub unsafe extern "C" fn stop<C: $trait>(connector: Handle, out: *mut Buffer) -> Status {
@@ -166,8 +166,8 @@ macro_rules! common_calls {
     };
 }
 
-common_calls!(source, SourceConnector, source_task);
-common_calls!(sink, SinkConnector, sink_task);
+common_calls!(source, SourceConnector);
+common_calls!(sink, SinkConnector);
 
 /// See [`Connector::exactly_once`], which is its safety contract.
 unsafe extern "C" fn exactly_once<C: SourceConnector>(

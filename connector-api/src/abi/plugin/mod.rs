@@ -7,6 +7,7 @@ mod connector;
 mod context;
 mod sink_task;
 mod source_task;
+mod task;
 
 use super::layout::{ABI_MAJOR, ABI_MINOR, Connector, MAGIC, PluginEntry, Pointer, Slice};
 

@@ -1,7 +1,7 @@
 //! Any batch that the traits allow.
 
 use levada_connector_api::{
-    Bytes, Checkpoint, Field, Header, Schema, SchemaType, SinkRecord, SourceBatch, SourceRecord, Str, Struct,
+    Bytes, Checkpoint, Field, Header, Reach, Schema, SchemaType, SinkRecord, SourceBatch, SourceRecord, Str, Struct,
     TimestampType, Value,
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -151,22 +151,26 @@ pub fn sink_records() -> impl Strategy<Value = Vec<SinkRecord>> {
 }
 
 pub fn source_batch() -> impl Strategy<Value = SourceBatch> {
-    let point = (any::<proptest::sample::Index>(), text(), any::<i64>());
+    let reach = prop_oneof![Just(Reach::All), Just(Reach::Partition)];
+    let point = (any::<proptest::sample::Index>(), text(), any::<i64>(), reach);
     (vec(source_record(), 0..5), vec(point, 0..4)).prop_map(|(records, points)| {
         let object = |name: &str, value: serde_json::Value| {
             let mut map = serde_json::Map::new();
             map.insert(name.to_owned(), value);
             map
         };
-        let mut points: Vec<_> =
-            points.into_iter().map(|(after, name, at)| (after.index(records.len() + 1), name, at)).collect();
+        let mut points: Vec<_> = points
+            .into_iter()
+            .map(|(after, name, at, reach)| (after.index(records.len() + 1), name, at, reach))
+            .collect();
         points.sort_by_key(|(after, ..)| *after);
         let checkpoints = points
             .into_iter()
-            .map(|(after, name, at)| Checkpoint {
+            .map(|(after, name, at, reach)| Checkpoint {
                 after,
                 partition: Arc::new(object("filename", name.into())),
                 offset: object("position", at.into()),
+                reach,
             })
             .collect();
         SourceBatch { records, checkpoints }

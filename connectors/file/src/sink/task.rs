@@ -105,6 +105,8 @@ impl SinkTask for FileSinkTask {
         let running = self.running()?;
         running.check()?;
         running.write_if(1)?;
+        // Grown for the batches since the last commit; a task at rest needs none.
+        running.buffer = Vec::new();
         let metadata = running.sync()?;
         let mut offsets = running.idle(consumed, &metadata);
         offsets.extend(consumed.iter().cloned());

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest sleep without looking whether the task shall stop.
+/// Longest sleep without looking whether the task shall stop, where nothing ends it early.
 const NAP: Duration = Duration::from_millis(100);
 /// Shortest time between two looks that hints asked for.
 const LEAST_GAP: Duration = Duration::from_millis(5);
@@ -32,6 +32,8 @@ pub struct FileSourceTask {
 
 struct Running {
     context: Arc<dyn SourceTaskContext>,
+    /// Whether hints end the context's waits.
+    wakes: bool,
     started: Instant,
     limits: Limits,
     input: Input,
@@ -62,15 +64,17 @@ impl SourceTask for FileSourceTask {
         let settings = (self.read_config)(&config)?;
         let limits = Limits { records: settings.batch_records, bytes: settings.batch_bytes };
         let make = make_record(Arc::from(settings.topic.as_str()), settings.key);
+        let wake = context.waker();
+        let wakes = wake.is_some();
         let input = match settings.files {
             Some(files) => Input::Files {
                 tracker: Box::new(Tracker::new(files, Arc::clone(&context), make)),
-                hints: Hints::new(),
+                hints: Hints::new(wake),
                 pace: Pace { interval: settings.scan_interval, last: None, cost: Duration::ZERO },
             },
             None => Input::Standard(StandardInput::new(settings.rules, make)),
         };
-        self.running = Some(Running { context, started: Instant::now(), limits, input });
+        self.running = Some(Running { context, wakes, started: Instant::now(), limits, input });
         Ok(())
     }
 
@@ -83,10 +87,9 @@ impl SourceTask for FileSourceTask {
                 return Ok(batch);
             }
             let left = deadline.saturating_sub(running.started.elapsed());
-            if left.is_zero() || running.context.cancelled() {
+            if left.is_zero() || running.context.cancelled() || !running.wait(left) {
                 return Ok(batch);
             }
-            running.wait(left.min(NAP));
         }
     }
 
@@ -120,20 +123,29 @@ impl Running {
         Ok(batch)
     }
 
-    fn wait(&mut self, most: Duration) {
+    /// Waits for a reason to look. False when the runtime ended the wait for one of its own.
+    fn wait(&mut self, most: Duration) -> bool {
         match &mut self.input {
             Input::Standard(input) => {
-                if !input.wait(most) {
-                    self.context.wait(most);
+                if !input.wait(most.min(NAP)) {
+                    self.context.wait(most.min(NAP));
                 }
+                true
             }
             Input::Files { hints, pace, .. } => {
                 let now = self.started.elapsed();
-                if pace.may_follow_hint(now) {
-                    hints.wait(most.min(pace.until_due(now)));
-                } else {
-                    self.context.wait(most.min(pace.gap()));
+                let follows = pace.may_follow_hint(now);
+                let most = most.min(if follows { pace.until_due(now) } else { pace.gap() });
+                if !self.wakes && follows {
+                    hints.wait(most.min(NAP));
+                    return true;
                 }
+                if follows && hints.is_raised() {
+                    return true;
+                }
+                let began = Instant::now();
+                self.context.wait(most.min(if self.wakes { most } else { NAP }));
+                !self.wakes || hints.is_raised() || began.elapsed() >= most
             }
         }
     }

@@ -20,6 +20,9 @@ struct Flag {
     changed: Condvar,
 }
 
+/// Called for each hint.
+type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// The watched directories of a task.
 pub struct Hints {
     flag: Arc<Flag>,
@@ -29,13 +32,16 @@ pub struct Hints {
 
 impl Hints {
     /// Without a watched directory yet. Where the system has no watches to give, there are no hints.
-    pub fn new() -> Self {
+    pub fn new(wake: Option<Wake>) -> Self {
         let flag = Arc::new(Flag::default());
         let raised = Arc::clone(&flag);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 *raised.raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
                 raised.changed.notify_all();
+                if let Some(wake) = &wake {
+                    wake();
+                }
             }
         });
         Self { flag, watcher: watcher.ok(), watched: HashSet::new() }
@@ -65,6 +71,11 @@ impl Hints {
     pub fn wait(&self, most: Duration) {
         let raised = self.flag.raised.lock().unwrap_or_else(PoisonError::into_inner);
         drop(self.flag.changed.wait_timeout_while(raised, most, |raised| !*raised));
+    }
+
+    /// Whether there was a hint that was not taken yet.
+    pub fn is_raised(&self) -> bool {
+        *self.flag.raised.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there was a hint since the last call.

@@ -65,6 +65,9 @@ pub struct Slot {
     pub blocked_until: Duration,
     /// What was told last.
     pub told: Option<Notice>,
+    /// A file that was here goes on under another path: the next offset of this path, which forgets the file, must not
+    /// be committed before that other path's.
+    pub moved: bool,
 }
 
 /// What a look at a slot led to.
@@ -93,12 +96,20 @@ impl Slot {
             ready: false,
             blocked_until: Duration::ZERO,
             told: None,
+            moved: false,
         }
     }
 
-    /// "This path is read up to here".
+    /// "This path is read up to here", true once everything before is acknowledged: the file may have been read under
+    /// another path.
     pub fn checkpoint(&self, after: usize, progress: &Progress) -> Checkpoint {
-        Checkpoint { after, partition: Arc::clone(&self.partition), offset: progress.to_offset() }
+        Checkpoint::new(after, Arc::clone(&self.partition), progress.to_offset())
+    }
+
+    /// "This path is read up to here", for lines that were read under this path: those of other paths don't matter.
+    pub fn checkpoint_of_lines(&mut self, after: usize, progress: &Progress) -> Checkpoint {
+        let checkpoint = self.checkpoint(after, progress);
+        if std::mem::take(&mut self.moved) { checkpoint } else { checkpoint.of_its_partition() }
     }
 
     /// Puts a file behind those that are there.

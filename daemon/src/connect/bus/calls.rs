@@ -16,6 +16,8 @@ pub struct ProducerOptions {
     pub batch_bytes: usize,
     /// Bytes that may be open or in flight together.
     pub max_in_flight_bytes: usize,
+    /// `linger.ms`: how long an open batch that is not full waits for more records.
+    pub linger: Duration,
 }
 
 impl Default for ProducerOptions {
@@ -25,6 +27,7 @@ impl Default for ProducerOptions {
             compression: "none".to_owned(),
             batch_bytes: 512 * 1024,
             max_in_flight_bytes: 8 * 1024 * 1024,
+            linger: Duration::ZERO,
         }
     }
 }
@@ -60,6 +63,11 @@ pub struct ProducerRecord<'a> {
 pub struct AckReport {
     /// Every record with a number below this is acknowledged (or accepted as lost).
     pub acknowledged: u64,
+    /// Batches that were acknowledged or accepted as lost since the last report, by the names that
+    /// [`super::BusProducer::append`] gave; also those behind the prefix.
+    pub done: Vec<u64>,
+    /// How many records were acknowledged since the last report.
+    pub written: u64,
     /// Batches refused since the last report.
     pub failures: Vec<ProduceFailure>,
 }

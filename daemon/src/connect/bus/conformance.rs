@@ -9,7 +9,11 @@ use super::{
 use bytes::Bytes;
 use levada_connector_api::TopicPartition;
 use levada_env::{Instant, time};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// What a check says is wrong.
 pub type Check = Result<(), String>;
@@ -27,6 +31,7 @@ pub async fn failures(bus: &dyn Bus, prefix: &str) -> Vec<(&'static str, String)
     };
     note("acks come for every record and records come back in order", round_trip(bus, prefix).await);
     note("committed offsets and metadata come back", commits_come_back(bus, prefix).await);
+    note("batches linger", lingers(bus, prefix).await);
     note("a revoked owner can write nothing", revoked_owner(bus, prefix).await);
     note("two members share partitions and one takes over", members_share(bus, prefix).await);
     note("a reader reads to the end and follows", reader(bus, prefix).await);
@@ -57,6 +62,7 @@ async fn produce(bus: &dyn Bus, topic: &str, count: u64) -> Check {
     let known = producer.load_topic(&topic, false).await.map_err(wrong("load_topic"))?;
     ensure(known.is_some(), || format!("topic {topic} is not found"))?;
     let headers = [ProducerHeader { key: "h".into(), value: Some(Bytes::from_static(b"v")) }];
+    let mut batches = BTreeSet::new();
     for number in 0..count {
         let (key, value) = (number.to_string(), format!("value {number}"));
         let record = ProducerRecord {
@@ -70,20 +76,28 @@ async fn produce(bus: &dyn Bus, topic: &str, count: u64) -> Check {
         if !producer.has_room() {
             producer.room().await.map_err(wrong("room"))?;
         }
-        producer.append(record).map_err(wrong("append"))?;
+        batches.insert(producer.append(record).map_err(wrong("append"))?);
     }
-    acknowledged(&mut *producer, count).await
+    acknowledged(&mut *producer, count, &batches).await
 }
 
-async fn acknowledged(producer: &mut dyn BusProducer, count: u64) -> Check {
+/// All records are acknowledged, and with them each batch that one of them went into, once.
+async fn acknowledged(producer: &mut dyn BusProducer, count: u64, batches: &BTreeSet<u64>) -> Check {
     producer.flush().map_err(wrong("flush"))?;
     let end = Instant::now() + PATIENCE;
+    let (mut done, mut written) = (Vec::new(), 0);
     loop {
         let report = producer.acks();
+        done.extend(report.done);
+        written += report.written;
         if let Some(failure) = report.failures.first() {
             return Err(format!("a batch was refused: {}", failure.error));
         }
         if report.acknowledged == count {
+            done.sort_unstable();
+            ensure(done.iter().eq(batches) && written == count, || {
+                format!("batches {done:?} with {written} records are done, of {batches:?} with {count}")
+            })?;
             return ensure(producer.bytes_in_flight() == 0, || "bytes are in flight after all acks".to_owned());
         }
         if time::timeout_at(end, producer.progress()).await.is_err() {
@@ -337,6 +351,27 @@ async fn administration(bus: &dyn Bus, prefix: &str) -> Check {
     ensure(offsets.is_empty(), || "a deleted group has offsets".to_owned())
 }
 
+/// A batch that is not full waits for more records while it lingers, and `flush` waits for nothing.
+async fn lingers(bus: &dyn Bus, prefix: &str) -> Check {
+    let name = format!("{prefix}-linger");
+    create(bus, &name, 1).await?;
+    let topic: Arc<str> = name.as_str().into();
+    let options = ProducerOptions { linger: Duration::from_secs(3600), ..ProducerOptions::default() };
+    let producer = bus.producer(options, OwnerToken::new());
+    let mut producer = producer.await.map_err(wrong("producer"))?;
+    producer.load_topic(&topic, false).await.map_err(wrong("load_topic"))?;
+    let record =
+        ProducerRecord { topic: &topic, partition: None, key: None, value: Some(b"x"), timestamp: None, headers: &[] };
+    let batch = producer.append(record).map_err(wrong("append"))?;
+    producer.submit_idle().map_err(wrong("submit_idle"))?;
+    producer.submit_lingered().map_err(wrong("submit_lingered"))?;
+    // At once, since nothing is in flight.
+    producer.progress().await;
+    let report = producer.acks();
+    ensure(report.done.is_empty(), || "a batch did not linger".to_owned())?;
+    acknowledged(&mut *producer, 1, &BTreeSet::from([batch])).await
+}
+
 async fn refusals(bus: &dyn Bus, prefix: &str) -> Check {
     let name = format!("{prefix}-refusals");
     create(bus, &name, 1).await?;
@@ -362,6 +397,6 @@ async fn refusals(bus: &dyn Bus, prefix: &str) -> Check {
     let too_large = producer.append(record(&topic, None, &big));
     ensure(matches!(too_large, Err(BusError::RecordTooLarge { .. })), || format!("{too_large:?}"))?;
     // None of them counts as a record.
-    producer.append(record(&topic, None, b"fits")).map_err(wrong("append"))?;
-    acknowledged(&mut *producer, 1).await
+    let batch = producer.append(record(&topic, None, b"fits")).map_err(wrong("append"))?;
+    acknowledged(&mut *producer, 1, &BTreeSet::from([batch])).await
 }

@@ -87,16 +87,18 @@ pub trait BusAdmin: Send + Sync {
 
 /// Appends a source task's records.
 ///
-/// Records are numbered in order of [`BusProducer::append`], from 0. [`BusProducer::acks`] answers
-/// how long the prefix of acknowledged numbers is, which is all that invariant 7 needs.
+/// Records are numbered in order of [`BusProducer::append`], from 0, and gathered into batches.
+/// [`BusProducer::acks`] answers how long the prefix of acknowledged numbers is, and which batches are
+/// done: what invariant 7 needs for all records together and for those of one source partition.
 pub trait BusProducer: Send {
     /// Makes `topic` known; its partition count, or `None` when it does not exist. With `create` the
     /// log may make it when its own rules say so (`auto.create.topics.enable`).
     fn load_topic<'a>(&'a mut self, topic: &'a Arc<str>, create: bool) -> BoxFuture<'a, Result<Option<i32>>>;
 
-    /// Copies one record into the open batch of its partition and never waits. Full batches are
-    /// submitted. [`BusError::UnknownTopic`] until [`BusProducer::load_topic`] found the topic.
-    fn append(&mut self, record: ProducerRecord<'_>) -> Result<()>;
+    /// Copies one record into the open batch of its partition and never waits; the batch's name is the number of its
+    /// first record. Full batches are submitted. [`BusError::UnknownTopic`] until [`BusProducer::load_topic`] found the
+    /// topic.
+    fn append(&mut self, record: ProducerRecord<'_>) -> Result<u64>;
 
     /// Whether less than the byte limit is open or in flight.
     fn has_room(&self) -> bool;
@@ -104,9 +106,12 @@ pub trait BusProducer: Send {
     /// Waits for [`BusProducer::has_room`].
     fn room(&mut self) -> BoxFuture<'_, Result<()>>;
 
-    /// Submits the open batches of partitions that have nothing in flight; the others go on filling
-    /// until an answer comes. Called after each poll of the source.
+    /// Submits the open batches of partitions that have nothing in flight, once they have lingered; the others go on
+    /// filling until an answer comes. Called after each poll of the source.
     fn submit_idle(&mut self) -> Result<()>;
+
+    /// Submits all open batches that have lingered. Called when the source has nothing more for now.
+    fn submit_lingered(&mut self) -> Result<()>;
 
     /// Submits all open batches.
     fn flush(&mut self) -> Result<()>;
@@ -123,6 +128,9 @@ pub trait BusProducer: Send {
 
     /// Bytes open or in flight.
     fn bytes_in_flight(&self) -> usize;
+
+    /// Lets go of buffers that wait for the next batches.
+    fn rest(&mut self) {}
 }
 
 /// A sink task's membership and fetch positions.

@@ -1,24 +1,8 @@
-//! Dates and times in UTC as text, for headers and for Java's `Date.toString`.
+//! Dates and times in UTC as ISO text, for headers.
 
-use std::fmt::Write as _;
+use levada_connector_api::java_text::civil;
 
 const DAY_MS: i64 = 86_400_000;
-const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/// Year, month (1-12) and day of a count of days since 1970-01-01 in the proleptic Gregorian calendar.
-fn civil(days: i64) -> (i64, u32, u32) {
-    // Days are counted from 0000-03-01 in eras of 400 years, so that leap days come last.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month as u32, day as u32)
-}
 
 /// Days since 1970-01-01 of a civil date; `None` when there is no such day.
 fn days(year: i64, month: u32, day: u32) -> Option<i64> {
@@ -32,16 +16,6 @@ fn days(year: i64, month: u32, day: u32) -> Option<i64> {
     let day_of_year = (153 * month_index + 2) / 5 + i64::from(day) - 1;
     let total = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
     (civil(total) == (year, month, day)).then_some(total)
-}
-
-/// `java.util.Date.toString` in UTC.
-pub(super) fn java_date(millis: i64, out: &mut String) {
-    let day = millis.div_euclid(DAY_MS);
-    let (year, month, day_of_month) = civil(day);
-    let weekday = WEEKDAYS[day.rem_euclid(7) as usize];
-    let month = MONTHS[month as usize - 1];
-    let (hour, minute, second, _) = clock(millis);
-    let _ = write!(out, "{weekday} {month} {day_of_month:02} {hour:02}:{minute:02}:{second:02} UTC {year:04}");
 }
 
 fn clock(millis: i64) -> (i64, i64, i64, i64) {
@@ -122,12 +96,5 @@ mod tests {
         assert_eq!(parse_time("25:00:00.000Z"), None);
         let text = "2024-02-29T12:34:56.789Z";
         assert_eq!(timestamp_text(parse_timestamp(text).unwrap()), text);
-    }
-
-    #[test]
-    fn java_dates_print_as_java_prints_them() {
-        let mut text = String::new();
-        java_date(1_709_210_096_789, &mut text);
-        assert_eq!(text, "Thu Feb 29 12:34:56 UTC 2024");
     }
 }

@@ -1,42 +1,9 @@
-//! Decimals of any size: big-endian two's complement to decimal text and back, as Java's
-//! `BigInteger` and `BigDecimal` print them.
+//! Decimals from text: what [`levada_connector_api::java_text`] prints, read back.
 
-use std::fmt::Write as _;
+use levada_connector_api::java_text;
 
 /// Digits beyond which text is refused, since the conversion takes quadratic time (invariant 9).
 const MAX_DIGITS: usize = 10_000;
-
-/// The integer behind big-endian two's complement bytes, as text.
-pub(super) fn integer_text(bytes: &[u8]) -> String {
-    let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
-    let mut magnitude: Vec<u8> = bytes.to_vec();
-    if negative {
-        negate(&mut magnitude);
-    }
-    // Limbs of nine decimal digits, least first.
-    let mut limbs: Vec<u32> = vec![0];
-    for byte in magnitude {
-        let mut carry = u64::from(byte);
-        for limb in &mut limbs {
-            let value = u64::from(*limb) * 256 + carry;
-            *limb = (value % 1_000_000_000) as u32;
-            carry = value / 1_000_000_000;
-        }
-        if carry > 0 {
-            limbs.push(carry as u32);
-        }
-    }
-    let mut text = String::new();
-    if negative {
-        text.push('-');
-    }
-    let mut limbs = limbs.iter().rev();
-    text.push_str(&limbs.next().copied().unwrap_or(0).to_string());
-    for limb in limbs {
-        let _ = write!(text, "{limb:09}");
-    }
-    text
-}
 
 /// Big-endian two's complement, as short as can be, of decimal digits with an optional sign.
 pub(super) fn integer_bytes(text: &str) -> Option<Vec<u8>> {
@@ -84,29 +51,6 @@ fn negate(bytes: &mut [u8]) {
     }
 }
 
-/// `BigDecimal.toString` of unscaled bytes and a scale.
-pub(super) fn decimal_text(unscaled: &[u8], scale: i32) -> String {
-    let integer = integer_text(unscaled);
-    if scale == 0 {
-        return integer;
-    }
-    let (sign, digits) = integer.strip_prefix('-').map_or(("", integer.as_str()), |digits| ("-", digits));
-    let adjusted = digits.len() as i64 - 1 - i64::from(scale);
-    if scale > 0 && adjusted >= -6 {
-        let scale = scale as usize;
-        return if digits.len() > scale {
-            let (whole, fraction) = digits.split_at(digits.len() - scale);
-            format!("{sign}{whole}.{fraction}")
-        } else {
-            format!("{sign}0.{digits:0>scale$}")
-        };
-    }
-    let (first, rest) = digits.split_at(1);
-    let point = if rest.is_empty() { "" } else { "." };
-    let exponent = if adjusted == 0 { String::new() } else { format!("E{adjusted:+}") };
-    format!("{sign}{first}{point}{rest}{exponent}")
-}
-
 /// Unscaled bytes and scale of a decimal number's text (`-12.30`, `1e3`).
 pub(super) fn parse(text: &str) -> Option<(Vec<u8>, i32)> {
     let (number, exponent) = match text.find(['e', 'E']) {
@@ -124,7 +68,7 @@ pub(super) fn rescale(unscaled: Vec<u8>, from: i32, to: i32) -> Option<Vec<u8>> 
     if from == to {
         return Some(unscaled);
     }
-    let digits = integer_text(&unscaled);
+    let digits = java_text::integer(&unscaled)?;
     if to > from {
         let zeros = usize::try_from(i64::from(to) - i64::from(from)).ok().filter(|zeros| *zeros <= MAX_DIGITS)?;
         return integer_bytes(&format!("{digits}{}", "0".repeat(zeros)));
@@ -142,6 +86,10 @@ pub(super) fn rescale(unscaled: Vec<u8>, from: i32, to: i32) -> Option<Vec<u8>> 
 mod tests {
     use super::*;
 
+    fn integer_text(bytes: &[u8]) -> String {
+        java_text::integer(bytes).unwrap()
+    }
+
     #[test]
     fn integers_survive_both_ways() {
         for text in
@@ -151,16 +99,6 @@ mod tests {
         }
         assert_eq!(integer_bytes("128").unwrap(), [0, 0x80]);
         assert_eq!(integer_bytes("-128").unwrap(), [0x80]);
-        assert_eq!(integer_text(&[]), "0");
-    }
-
-    #[test]
-    fn decimals_print_as_java_prints_them() {
-        let unscaled = |text| integer_bytes(text).unwrap();
-        assert_eq!(decimal_text(&unscaled("12345"), 2), "123.45");
-        assert_eq!(decimal_text(&unscaled("-5"), 3), "-0.005");
-        assert_eq!(decimal_text(&unscaled("5"), 8), "5E-8");
-        assert_eq!(decimal_text(&unscaled("123"), -2), "1.23E+4");
     }
 
     #[test]

@@ -1,11 +1,8 @@
 //! Our converters against what Apache's print, captured by `tests/data/ConverterGoldens.java`.
 
-use super::{
-    Converter, HeaderConverter, JsonConverter, SchemaAndValue, SimpleHeaderConverter, StringConverter, java_text,
-    java_text::logical,
-};
+use super::{Converter, HeaderConverter, JsonConverter, SchemaAndValue, SimpleHeaderConverter, StringConverter};
 use bytes::Bytes;
-use levada_connector_api::{Config, Header, Schema, SchemaType, Struct, Value};
+use levada_connector_api::{Config, Header, Schema, SchemaType, Struct, Value, schema::logical};
 use std::sync::Arc;
 
 const GOLDENS: &str = include_str!("../../../tests/data/converter-goldens.tsv");
@@ -138,13 +135,12 @@ fn describe(schema: Option<&Schema>) -> String {
 }
 
 fn show(read: &SchemaAndValue) -> String {
-    let mut text = String::new();
-    match (&read.value, read.schema.as_deref().and_then(|schema| schema.name.as_deref())) {
-        (Value::Int32(days), Some(logical::DATE)) => text = format!("Date({})", i64::from(*days) * 86_400_000),
-        (Value::Int32(millis), Some(logical::TIME)) => text = format!("Date({millis})"),
-        (Value::Int64(millis), Some(logical::TIMESTAMP)) => text = format!("Date({millis})"),
-        (value, _) => java_text::print(value, read.schema.as_deref(), &mut text),
-    }
+    let text = match (&read.value, read.schema.as_deref().and_then(|schema| schema.name.as_deref())) {
+        (Value::Int32(days), Some(logical::DATE)) => format!("Date({})", i64::from(*days) * 86_400_000),
+        (Value::Int32(millis), Some(logical::TIME)) => format!("Date({millis})"),
+        (Value::Int64(millis), Some(logical::TIMESTAMP)) => format!("Date({millis})"),
+        (value, _) => value.to_text(read.schema.as_deref()),
+    };
     format!("{} {text}", describe(read.schema.as_deref()))
 }
 

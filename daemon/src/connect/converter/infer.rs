@@ -2,9 +2,9 @@
 //!
 //! Texts come from strangers: nesting is bounded, and what does not parse as a whole is a string.
 
-use super::{SchemaAndValue, calendar, decimal, java_text::logical};
+use super::{SchemaAndValue, calendar, decimal};
 use bytes::Bytes;
-use levada_connector_api::{Schema, SchemaType, Value};
+use levada_connector_api::{Schema, SchemaType, Value, java_text, schema::logical};
 use std::sync::Arc;
 
 /// Nesting beyond which a text is a string.
@@ -65,7 +65,7 @@ fn scalar(text: &str) -> Option<SchemaAndValue> {
 fn number(text: &str) -> Option<SchemaAndValue> {
     let (unscaled, scale) = decimal::parse(text)?;
     if let Some(whole) = decimal::rescale(unscaled.clone(), scale, 0)
-        && let Ok(value) = decimal::integer_text(&whole).parse::<i64>()
+        && let Some(value) = java_text::integer(&whole).and_then(|text| text.parse::<i64>().ok())
     {
         return Some(if let Ok(small) = i8::try_from(value) {
             with(SchemaType::Int8, Value::Int8(small))

@@ -10,7 +10,6 @@ mod error;
 #[cfg(test)]
 mod golden_tests;
 mod infer;
-mod java_text;
 mod json;
 mod primitive;
 mod registry;

@@ -1,6 +1,6 @@
 //! `org.apache.kafka.connect.storage.StringConverter`.
 
-use super::{ConvertError, Converter, HeaderConverter, SchemaAndValue, java_text};
+use super::{ConvertError, Converter, HeaderConverter, SchemaAndValue};
 use bytes::Bytes;
 use levada_connector_api::{Config, Header, Schema, SchemaType, Str, Value};
 use std::sync::Arc;
@@ -91,11 +91,8 @@ impl Converter for StringConverter {
         scratch.clear();
         match value {
             Value::String(text) => self.encode(text, scratch),
-            other => {
-                let mut text = String::new();
-                java_text::print(other, schema.map(AsRef::as_ref), &mut text);
-                self.encode(&text, scratch);
-            }
+            other if self.encoding == Encoding::Utf8 => other.write_text(schema.map(AsRef::as_ref), scratch),
+            other => self.encode(&other.to_text(schema.map(AsRef::as_ref)), scratch),
         }
         Ok(Some(scratch))
     }

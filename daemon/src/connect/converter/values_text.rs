@@ -1,16 +1,17 @@
 //! Values as Connect's `Values.convertToString` prints them: JSON-like, with base64 bytes and ISO
 //! dates. Used for headers.
 
-use super::{calendar, decimal, java_text, java_text::logical};
+use super::calendar;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use levada_connector_api::{Schema, Value};
+use levada_connector_api::{Schema, Value, java_text, schema::logical};
 
 /// Appends `value`; texts inside of containers are `embedded` and get quotes.
 pub(super) fn print(value: &Value, schema: Option<&Schema>, embedded: bool, out: &mut String) {
     let name = schema.and_then(|schema| schema.name.as_deref());
     match (value, name) {
         (Value::Bytes(bytes), Some(logical::DECIMAL)) => {
-            out.push_str(&decimal::decimal_text(bytes, schema.and_then(java_text::scale).unwrap_or(0)));
+            let scale = schema.and_then(Schema::scale).unwrap_or(0);
+            out.push_str(&java_text::decimal(bytes, scale).unwrap_or_else(|| STANDARD.encode(bytes)));
         }
         (Value::Int32(days), Some(logical::DATE)) => out.push_str(&calendar::date_text(i64::from(*days))),
         (Value::Int32(millis), Some(logical::TIME)) => out.push_str(&calendar::time_text(i64::from(*millis))),
@@ -54,6 +55,6 @@ pub(super) fn print(value: &Value, schema: Option<&Schema>, embedded: bool, out:
             }
             out.push('}');
         }
-        (other, _) => java_text::print(other, None, out),
+        (other, _) => out.push_str(&other.to_text(None)),
     }
 }

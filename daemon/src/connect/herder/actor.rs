@@ -20,7 +20,10 @@ use crate::connect::{
     worker::{Worker, WorkerOptions},
 };
 use levada_connector_api::Config;
-use levada_env::time::{self, Duration};
+use levada_env::{
+    Instant,
+    time::{self, Duration},
+};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 
@@ -329,6 +332,9 @@ impl Actor {
             registry: Arc::clone(&self.view.registry),
             graceful: self.options.graceful_timeout,
         };
+        if let Some(what) = step.name() {
+            self.view.operations.write().insert(name.to_owned(), (what, Instant::now()));
+        }
         let done = self.done.0.clone();
         let Some(slot) = self.slots.get_mut(name) else { return };
         match step {

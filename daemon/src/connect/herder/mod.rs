@@ -91,6 +91,7 @@ impl Herder {
             events: EventLog::new(self.clock),
             tasks: RwLock::default(),
             ready: watch::Sender::new(false),
+            operations: RwLock::default(),
         });
         let (commands, queue) = mpsc::channel(QUEUE);
         let actor = actor::Actor {

@@ -93,7 +93,7 @@ impl HerderHandle {
 
     async fn ask_plugin(&self, plugin: Arc<Plugin>, held: &Held, changes: &Offsets) -> Result<bool, HerderError> {
         let asked = self.worker.alter_offsets(plugin, held.config.clone(), changes.clone()).await;
-        asked.map_err(|failure| HerderError::Plugin(first_line(&failure.trace)))
+        asked.map_err(|failure| HerderError::Plugin(failure.text().to_owned()))
     }
 
     /// A sink's group, which must have no members: a task that is still leaving would commit over the change.
@@ -109,12 +109,6 @@ impl HerderHandle {
         }
         Ok(group)
     }
-}
-
-fn first_line(trace: &str) -> String {
-    let line = trace.lines().next().unwrap_or_default();
-    let text = line.split_once("Exception: ").map_or(line, |(_, text)| text);
-    text.to_owned()
 }
 
 fn message(what: &str, vouched: bool) -> String {

@@ -22,6 +22,7 @@ impl Actor {
             self.restart_due(&name, task);
             return self.reconcile(&name);
         }
+        self.view.operations.write().remove(&name);
         let Some(slot) = self.slots.get_mut(&name) else { return };
         slot.busy = false;
         match outcome {

@@ -59,16 +59,7 @@ impl TaskStatusListener for TaskReports {
             TaskStatus::Running => self.statuses.put(key, State::Running, None, version),
             TaskStatus::Paused => self.statuses.put(key, State::Paused, None, version),
             TaskStatus::Failed { trace } => self.statuses.put_safe(key, State::Failed, Some(trace.clone()), version),
-            // A task that was stopped to be restarted shows RESTARTING until it runs again.
-            TaskStatus::Unassigned => {
-                let restarting = self.statuses.read(|all| {
-                    let status = all.tasks(&task.connector).find(|(number, _)| *number == task.task);
-                    status.is_some_and(|(_, status)| status.state == State::Restarting)
-                });
-                if !restarting {
-                    self.statuses.put_safe(key, State::Unassigned, None, version);
-                }
-            }
+            TaskStatus::Unassigned => self.statuses.ended(key, version),
         }
         self.waiting.lock().insert(task.clone(), status);
         self.arrived.notify_one();

@@ -63,6 +63,19 @@ pub(super) enum Step {
     Forget,
 }
 
+impl Step {
+    /// Its name for people; `None` where nothing takes time.
+    pub(super) fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::StopInstance => Some("stop"),
+            Self::StartInstance => Some("start"),
+            Self::StopTasks(_) => Some("stop of its tasks"),
+            Self::StartTasks(_) => Some("start of its tasks"),
+            Self::Nothing | Self::SetPaused(..) | Self::Forget => None,
+        }
+    }
+}
+
 /// Decides the next operation from what the config topic says and what runs.
 pub(super) fn next_step(wanted: Option<&ConnectorEntry>, slot: &Slot) -> Step {
     let target = wanted.map_or(TargetState::Stopped, |entry| entry.target);

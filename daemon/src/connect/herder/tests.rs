@@ -3,7 +3,7 @@
 use super::*;
 use crate::connect::{
     store::{State, StatusKey},
-    testing::{FakeWorker, MemoryBus, eventually, herder_with, options},
+    testing::{FakeWorker, MOST_HANGING, MemoryBus, eventually, herder_with, options},
     validate::RawConfig,
     worker::RestartPolicy,
 };
@@ -340,4 +340,30 @@ async fn a_start_that_panics_is_a_failure_and_the_connector_can_still_be_deleted
     handle.create("t", &config("t", &[("panic.task", "yes")]), None).await.unwrap();
     eventually(|| task_states(&handle, "t") == [State::Failed]).await;
     handle.delete("t").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_check_that_hangs_costs_one_counted_thread_and_past_the_limit_none() {
+    let bus = MemoryBus::new();
+    let quick = WorkerOptions { call_timeout: Duration::from_millis(20), ..options() };
+    let (handle, _) = herder_with(&bus, quick).await;
+    let hanging = config("c", &[("file", "hang")]);
+    for _ in 0..MOST_HANGING {
+        let error = handle.validate(&hanging).await.unwrap_err().to_string();
+        assert_eq!(error, "validate did not return within plugin.call.timeout.ms=20");
+    }
+    let error = handle.validate(&hanging).await.unwrap_err().to_string();
+    assert!(error.contains("threads hang in connector calls"), "{error}");
+}
+
+#[tokio::test]
+async fn a_start_that_hangs_is_seen_before_its_deadline() {
+    let (_, handle, _) = start().await;
+    handle.create("c", &config("c", &[("hang", "yes")]), None).await.unwrap();
+    eventually(|| handle.view().operation("c").is_some()).await;
+    assert_eq!(handle.view().operation("c").map(|(what, _)| what), Some("start"));
+    assert!(handle.view().status("c").is_none());
+    handle.create("d", &config("d", &[]), None).await.unwrap();
+    runs(&handle, "d", 1).await;
+    assert!(handle.view().operation("d").is_none());
 }

@@ -13,6 +13,7 @@ use crate::connect::{
     worker::RunningTask,
 };
 use levada_connector_api::Config;
+use levada_env::{Instant, time::Duration};
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub struct View {
     pub(super) events: EventLog,
     pub(super) tasks: RwLock<BTreeMap<TaskId, Arc<dyn RunningTask>>>,
     pub(super) ready: watch::Sender<bool>,
+    /// What is being done to connectors, and since when.
+    pub(super) operations: RwLock<BTreeMap<String, (&'static str, Instant)>>,
 }
 
 impl View {
@@ -38,6 +41,11 @@ impl View {
         let mut ready = self.ready.subscribe();
         // The sender lives as long as this view, so waiting can't fail.
         let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// What is being done to a connector, and for how long.
+    pub fn operation(&self, name: &str) -> Option<(&'static str, Duration)> {
+        self.operations.read().get(name).map(|(what, since)| (*what, since.elapsed()))
     }
 
     /// Names of all connectors, sorted.

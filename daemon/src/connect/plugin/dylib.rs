@@ -8,11 +8,12 @@ use super::{
     Factory, Origin, Plugin, Refused, Registry,
     discovery::{Scanned, names},
 };
+use crate::connect::worker::{Failure, PluginCalls};
 use levada_connector_api::{
     ConnectorKind,
-    abi::host::{LibraryConnector, load},
+    abi::host::{Library, LibraryConnector, load},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What `plugin.placement` says of libraries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +24,23 @@ pub enum Placement {
     Dylib,
 }
 
-/// Takes what discovery found into the registry. Runs the libraries' constructors: blocks.
-pub fn add_libraries(registry: &mut Registry, found: Vec<Scanned>, placement: Placement) {
+/// A library that hangs while this process loads it, though the scan's process came through.
+///
+/// Nothing can go on beside it: the system's loader holds a lock meanwhile that every new thread-local value needs, also
+/// those of the log. Whoever gets this starts the process anew without the library.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} hangs while it is loaded", .0.display())]
+pub struct Hangs(pub PathBuf);
+
+/// Takes what discovery found into the registry. Each library is loaded by `calls` on a thread of its own with a
+/// deadline; `known` ones, which have hung before, are not loaded at all.
+pub async fn add_libraries(
+    registry: &mut Registry,
+    found: Vec<Scanned>,
+    placement: Placement,
+    known: &[PathBuf],
+    calls: &PluginCalls,
+) -> Result<(), Hangs> {
     for Scanned { path, report } in found {
         let refused = match (report, placement) {
             (Err(reason), _) => Some(reason),
@@ -32,18 +48,35 @@ pub fn add_libraries(registry: &mut Registry, found: Vec<Scanned>, placement: Pl
                 let names = names(&classes);
                 Some(format!("it has {names}, but libraries only run when they may: set plugin.placement=dylib"))
             }
-            (Ok(_), Placement::Dylib) => add_library(registry, &path).err(),
+            (Ok(_), Placement::Dylib) if known.contains(&path) => Some(
+                "it hung when the daemon loaded it, for longer than plugin.scan.timeout.ms; the daemon started anew \
+                 without it"
+                    .to_owned(),
+            ),
+            (Ok(_), Placement::Dylib) => match load_library(&path, calls).await {
+                Ok(Ok(library)) => {
+                    add_library(registry, &path, library);
+                    None
+                }
+                Ok(Err(reason)) => Some(reason),
+                Err(_) => return Err(Hangs(path)),
+            },
         };
         if let Some(reason) = refused {
             registry.refuse(Refused { path, reason });
         }
     }
+    Ok(())
 }
 
-fn add_library(registry: &mut Registry, path: &Path) -> Result<(), String> {
+async fn load_library(path: &Path, calls: &PluginCalls) -> Result<Result<Library, String>, Failure> {
+    let path = path.to_owned();
     // SAFETY: the operator trusts the libraries of plugin.path (`plugin.placement=dylib`), and a child process
     // has just loaded this one.
-    let library = unsafe { load(path) }.map_err(|error| error.to_string())?;
+    calls.call("load", move || Ok(unsafe { load(&path) }.map_err(|error| error.to_string()))).await
+}
+
+fn add_library(registry: &mut Registry, path: &Path, library: Library) {
     for connector in library.connectors {
         let origin = Origin::Library(path.to_owned());
         let plugin = Plugin { info: connector.info.clone(), factory: factory(connector), origin };
@@ -56,7 +89,6 @@ fn add_library(registry: &mut Registry, path: &Path) -> Result<(), String> {
             None => registry.add(plugin),
         }
     }
-    Ok(())
 }
 
 fn factory(connector: LibraryConnector) -> Factory {

@@ -10,6 +10,6 @@ mod registry;
 mod report;
 
 pub use discovery::{SCAN_COMMAND, Scanned, Scanner, scan_in_this_process};
-pub use dylib::{Placement, add_libraries};
+pub use dylib::{Hangs, Placement, add_libraries};
 pub use registry::{Factory, Origin, Plugin, Refused, Registry, Superseded};
 pub use report::{Report, ScannedClass};

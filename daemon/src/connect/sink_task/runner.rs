@@ -9,14 +9,19 @@ use crate::connect::{
     },
 };
 use levada_connector_api::{Committed, ConnectorError, ErrorKind, SinkRecord, SinkTask, TopicPartition};
-use levada_env::Instant;
+use levada_env::{Instant, memory};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-/// How long a poll waits for records while nothing else is to be done.
-const IDLE_POLL: Duration = Duration::from_secs(1);
+/// How long a poll waits for records while nothing else is to be done; whatever is to be done ends it early.
+const IDLE_POLL: Duration = Duration::from_secs(10);
+/// The wait of the first polls without records, so that memory is given back soon.
+const FIRST_IDLE_POLL: Duration = Duration::from_secs(1);
+/// Polls without records after which memory is given back: at rest, and again later for what other threads have let go
+/// of since.
+const RESTS: [u32; 5] = [2, 5, 6, 7, 11];
 
 /// Starts the thread.
 pub(super) fn spawn(
@@ -53,6 +58,7 @@ fn run(shared: &Arc<Shared>, mut spec: SinkTaskSpec, mut task: Box<dyn SinkTask>
         records: Vec::new(),
         pending: None,
         paused: false,
+        idle_polls: 0,
     };
     let result = match started {
         Ok(()) => {
@@ -90,6 +96,8 @@ struct Runner<'a> {
     records: Vec<SinkRecord>,
     pending: Option<Pending>,
     paused: bool,
+    /// Polls without records in a row, with nothing left to do.
+    idle_polls: u32,
 }
 
 impl Runner<'_> {
@@ -110,8 +118,22 @@ impl Runner<'_> {
             if self.offsets.is_dirty() && (requested || self.timer.is_due(Instant::now(), settled)) {
                 self.commit()?;
             }
+            self.rest(settled);
         }
         Ok(())
+    }
+
+    /// Lets go of what only busy times need.
+    fn rest(&mut self, settled: bool) {
+        if !settled || self.offsets.is_dirty() {
+            self.idle_polls = 0;
+            return;
+        }
+        self.idle_polls = self.idle_polls.saturating_add(1);
+        if RESTS.contains(&self.idle_polls) {
+            self.records = Vec::new();
+            memory::give_back();
+        }
     }
 
     /// Pause and resume. The membership goes on either way.
@@ -136,7 +158,11 @@ impl Runner<'_> {
     /// but rebalances are still taken part in.
     fn poll(&mut self) -> Result<ConsumerEvent, TaskFailure> {
         self.consumer.set_paused(self.paused || self.pending.is_some());
-        let mut wait = if self.offsets.is_dirty() { self.spec.options.times.idle_commit_delay } else { IDLE_POLL };
+        let mut wait = match self.idle_polls {
+            _ if self.offsets.is_dirty() => self.spec.options.times.idle_commit_delay,
+            0..=4 => FIRST_IDLE_POLL,
+            _ => IDLE_POLL,
+        };
         if let Some(pending) = &self.pending
             && !self.paused
         {
@@ -182,7 +208,7 @@ impl Runner<'_> {
             let count = partition.records.len() as u64;
             read += count;
             if count > 0 && self.shared.metrics.count_topic(&partition.partition.topic, count) {
-                self.shared.runtime.listener.topic_active(&self.shared.id, &partition.partition.topic);
+                self.shared.topic_active(&partition.partition.topic);
             }
             if !convert(self.shared, &mut self.spec, partition, &mut self.records)? {
                 self.records.clear();
@@ -299,7 +325,7 @@ impl Runner<'_> {
     }
 
     fn note_lag(&self) {
-        TaskMetrics::set(&self.shared.metrics.sink_record_lag, self.consumer.lag());
+        self.shared.set_lag(self.consumer.lag());
     }
 
     /// An orderly end: commit, close.

@@ -3,12 +3,20 @@
 use super::OffsetStore;
 use crate::connect::task::Shared;
 use levada_connector_api::{ConnectorError, Result, SourceOffset, SourcePartition, SourceTaskContext};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// The context given to [`levada_connector_api::SourceTask::start`].
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     pub(super) offsets: Arc<dyn OffsetStore>,
+    /// Whether the task has taken the waker: then its waits end early when there is reason to.
+    pub(super) wakes: AtomicBool,
 }
 
 impl SourceTaskContext for Context {
@@ -38,7 +46,17 @@ impl SourceTaskContext for Context {
         self.shared.stopping()
     }
 
+    fn waker(&self) -> Option<Arc<dyn Fn() + Send + Sync>> {
+        self.wakes.store(true, Ordering::Release);
+        let shared = Arc::downgrade(&self.shared);
+        Some(Arc::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.nudge();
+            }
+        }))
+    }
+
     fn wait(&self, timeout: Duration) -> bool {
-        self.shared.wait_stop(timeout)
+        self.shared.wait_nudged(timeout)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Called by the herder through [`SourceTaskSpec::spawn`]. One named thread for each task; waits
 //! for the log run on the worker's runtime. Offsets are committed only up to the longest
-//! acknowledged prefix of the task's records (invariant 7).
+//! acknowledged prefix of their source partition's records (invariant 7).
 
 mod commit;
 mod context;

@@ -6,6 +6,7 @@ use crate::connect::{
 };
 use levada_connector_api::Config;
 use regex::Regex;
+use std::time::Duration;
 
 /// Options of one source task.
 #[derive(Clone, Debug, Default)]
@@ -69,7 +70,11 @@ impl SourceTaskOptions {
             }
             // Appends are always acknowledged by every in-sync replica and always in order (invariant 7).
             "acks" if value == "all" || value == "-1" => {}
-            "enable.idempotence" | "linger.ms" | "max.in.flight.requests.per.connection" => {}
+            "linger.ms" => {
+                let millis = value.trim().parse().map_err(|_| wrong("a number of milliseconds"))?;
+                self.producer.linger = Duration::from_millis(millis);
+            }
+            "enable.idempotence" | "max.in.flight.requests.per.connection" => {}
             _ => self.ignored.push(format!("producer.override.{key}")),
         }
         Ok(())
@@ -205,14 +210,17 @@ mod tests {
         let options = read(&[
             ("producer.override.compression.type", "zstd"),
             ("producer.override.batch.size", "1000"),
+            ("producer.override.linger.ms", "20"),
             ("producer.override.acks", "1"),
             ("producer.override.acks.x", "1"),
         ])
         .unwrap();
         assert_eq!(options.producer.compression, "zstd");
         assert_eq!(options.producer.batch_bytes, 1000);
+        assert_eq!(options.producer.linger, Duration::from_millis(20));
         assert_eq!(options.ignored, ["producer.override.acks", "producer.override.acks.x"]);
         assert!(read(&[("producer.override.compression.type", "rar")]).unwrap_err().contains("rar"));
+        assert!(read(&[("producer.override.linger.ms", "-1")]).unwrap_err().contains("-1"));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// It is in the producer's hands.
-    Appended,
+    /// It is in the producer's hands, in the batch of this name.
+    Appended(u64),
     /// A transform dropped it, or its error is tolerated.
     Skipped,
     /// The task shall stop, and the record was not handed over.
@@ -75,9 +75,9 @@ impl RecordSender {
             timestamp: Some(record.timestamp.unwrap_or(now)),
             headers: &self.headers,
         };
-        loop {
+        let batch = loop {
             match producer.append(outgoing) {
-                Ok(()) => break,
+                Ok(batch) => break batch,
                 Err(BusError::UnknownTopic { .. }) => {
                     if !topics::ensure(shared, &spec.options, producer, topic)? {
                         return Ok(Sent::Stopping);
@@ -89,14 +89,19 @@ impl RecordSender {
                 }
                 Err(error) => return Err(TaskFailure::bus("could not produce", &error)),
             }
-        }
+        };
         if self.active_topic.as_ref().is_some_and(|active| Arc::ptr_eq(active, topic)) {
             self.active_count += 1;
         } else {
             self.count_topics(shared);
             (self.active_topic, self.active_count) = (Some(record.topic), 1);
         }
-        Ok(Sent::Appended)
+        Ok(Sent::Appended(batch))
+    }
+
+    /// Lets go of buffers.
+    pub(super) fn rest(&mut self) {
+        (self.key, self.value, self.headers) = (Vec::new(), Vec::new(), Vec::new());
     }
 
     /// Brings the counters per topic up to date; called after each batch.
@@ -106,7 +111,7 @@ impl RecordSender {
         }
         let Some(topic) = &self.active_topic else { return };
         if shared.metrics.count_topic(topic, std::mem::take(&mut self.active_count)) {
-            shared.runtime.listener.topic_active(&shared.id, topic);
+            shared.topic_active(topic);
         }
     }
 }

@@ -15,11 +15,22 @@ use crate::connect::{
     },
 };
 use levada_connector_api::{ConnectorError, ErrorKind, SourceBatch, SourceTask};
-use levada_env::{Instant, time};
-use std::{sync::Arc, time::Duration};
+use levada_env::{Instant, memory, time};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-/// How long a poll may wait for records while nothing else is to be done.
+/// How long a poll may wait for records while nothing else is to be done: a pause is seen between polls.
 const IDLE_POLL: Duration = Duration::from_secs(1);
+/// The same for a task whose waits end early for a pause; below what counts as a call that hangs.
+const LONG_IDLE_POLL: Duration = Duration::from_secs(5);
+/// Polls without records after which memory is given back: at rest, and again later for what other threads have let go
+/// of since.
+const RESTS: [u32; 5] = [2, 5, 6, 7, 11];
 
 /// Starts the thread.
 pub(super) fn spawn(
@@ -38,10 +49,11 @@ fn run(shared: &Arc<Shared>, mut spec: SourceTaskSpec, mut task: Box<dyn SourceT
     }
     let open = || shared.runtime.bus.producer(spec.options.producer.clone(), shared.owner.clone());
     let Some(producer) = shared.open_bus("producer", open)? else { return Ok(()) };
-    let context = Arc::new(Context { shared: shared.clone(), offsets: spec.offsets.clone() });
+    let offsets = spec.offsets.clone();
+    let context = Arc::new(Context { shared: shared.clone(), offsets, wakes: AtomicBool::new(false) });
     let started = {
         let _call = shared.calling("start");
-        task.start(context, std::mem::take(&mut spec.config))
+        task.start(context.clone(), std::mem::take(&mut spec.config))
     };
     let now = Instant::now();
     let mut runner = Runner {
@@ -53,8 +65,10 @@ fn run(shared: &Arc<Shared>, mut spec: SourceTaskSpec, mut task: Box<dyn SourceT
         sender: RecordSender::default(),
         submitted: SubmittedRecords::default(),
         appended: 0,
-        acknowledged: 0,
+        settled: 0,
         poll_failures: 0,
+        context,
+        idle_polls: 0,
     };
     let result = match started {
         Ok(()) => {
@@ -79,9 +93,12 @@ struct Runner<'a> {
     timer: CommitTimer,
     /// Records handed to the producer.
     appended: u64,
-    /// How many of them are acknowledged without a gap.
-    acknowledged: u64,
+    /// How many of them are acknowledged or given up.
+    settled: u64,
     poll_failures: u32,
+    context: Arc<Context>,
+    /// Polls without records in a row, with nothing left to do.
+    idle_polls: u32,
 }
 
 impl Runner<'_> {
@@ -105,24 +122,49 @@ impl Runner<'_> {
             }
             self.send(batch)?;
             // A source without more records for now: what is open waits for nothing.
-            let submitted = if records == 0 { self.producer.flush() } else { self.producer.submit_idle() };
+            let submitted = if records == 0 { self.producer.submit_lingered() } else { self.producer.submit_idle() };
             submitted.map_err(|error| TaskFailure::bus("could not produce", &error))?;
             self.take_acks()?;
             if self.submitted.has_committable() && self.timer.is_due(Instant::now(), self.is_idle()) {
                 self.commit()?;
             }
+            self.rest();
         }
         Ok(())
     }
 
+    /// Lets go of what only busy times need.
+    fn rest(&mut self) {
+        if !self.is_settled() {
+            self.idle_polls = 0;
+            return;
+        }
+        self.idle_polls = self.idle_polls.saturating_add(1);
+        if RESTS.contains(&self.idle_polls) {
+            self.producer.rest();
+            self.sender.rest();
+            memory::give_back();
+        }
+    }
+
+    /// Whether all is acknowledged and committed.
+    fn is_settled(&self) -> bool {
+        self.is_idle() && !self.submitted.has_committable()
+    }
+
     fn is_idle(&self) -> bool {
-        self.appended == self.acknowledged
+        self.appended == self.settled
     }
 
     /// The next batch; `None` when a retriable failure was waited out.
     fn poll(&mut self) -> Result<Option<SourceBatch>, TaskFailure> {
-        let settled = self.is_idle() && !self.submitted.has_committable();
-        let wait = if settled { IDLE_POLL } else { self.spec.options.times.idle_commit_delay / 2 };
+        // The first polls of a rest are short, so that memory is given back soon.
+        let wait = match self.idle_polls {
+            _ if !self.is_settled() => self.busy_wait(),
+            0..=4 => IDLE_POLL,
+            _ if self.context.wakes.load(Ordering::Acquire) => LONG_IDLE_POLL,
+            _ => IDLE_POLL,
+        };
         let started = Instant::now();
         let polled = {
             let _call = self.shared.calling("poll");
@@ -152,6 +194,12 @@ impl Runner<'_> {
         }
     }
 
+    /// How long a poll may wait while there is something to submit or commit.
+    fn busy_wait(&self) -> Duration {
+        let (wait, linger) = (self.spec.options.times.idle_commit_delay / 2, self.spec.options.producer.linger);
+        if linger.is_zero() { wait } else { wait.min(linger) }
+    }
+
     /// As Connect, a poll is tried again for as long as its errors are retriable; ours backs off.
     fn retry_poll(&mut self, error: &ConnectorError) {
         let metrics = &self.shared.metrics;
@@ -167,43 +215,52 @@ impl Runner<'_> {
         self.shared.wait_stop(delay);
     }
 
-    /// Hands a batch to the producer. A checkpoint counts the records handed over before it; those
-    /// that were skipped count as acknowledged.
+    /// Hands a batch to the producer, and its checkpoints to [`SubmittedRecords`] between the records that they stand
+    /// between. Records that were skipped count as acknowledged.
     fn send(&mut self, batch: SourceBatch) -> Result<(), TaskFailure> {
         let now = self.shared.runtime.clock.wall_ms();
         let mut checkpoints = batch.checkpoints.into_iter().peekable();
         for (index, record) in batch.records.into_iter().enumerate() {
             while let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.after <= index) {
-                self.submitted.add(self.appended, checkpoint.partition, checkpoint.offset);
+                self.submitted.checkpoint(checkpoint.partition, checkpoint.offset, checkpoint.reach);
             }
             match self.sender.send(self.shared, &mut self.spec, &mut *self.producer, record, now)? {
-                Sent::Appended => self.appended += 1,
+                Sent::Appended(batch) => {
+                    self.appended += 1;
+                    self.submitted.appended(batch);
+                }
                 Sent::Skipped => {}
                 // The rest of the batch is not handed over, so its checkpoints must not count.
                 Sent::Stopping => return Ok(()),
             }
         }
         for checkpoint in checkpoints {
-            self.submitted.add(self.appended, checkpoint.partition, checkpoint.offset);
+            self.submitted.checkpoint(checkpoint.partition, checkpoint.offset, checkpoint.reach);
         }
         self.sender.count_topics(self.shared);
         Ok(())
     }
 
     fn take_acks(&mut self) -> Result<(), TaskFailure> {
-        let AckReport { acknowledged, failures } = self.producer.acks();
-        let metrics = &self.shared.metrics;
-        if acknowledged > self.acknowledged {
-            TaskMetrics::add(&metrics.source_record_write, acknowledged - self.acknowledged);
-            self.acknowledged = acknowledged;
-            self.submitted.acknowledged(acknowledged);
-            self.shared.progressed();
+        loop {
+            let AckReport { acknowledged, done, written, failures } = self.producer.acks();
+            self.settled += written;
+            TaskMetrics::add(&self.shared.metrics.source_record_write, written);
+            // A stuck batch shows as a stall even while others move (invariant 11).
+            if self.submitted.acknowledged(acknowledged, &done) {
+                self.shared.progressed();
+            }
+            if failures.is_empty() {
+                break;
+            }
+            // What is accepted as lost here is told as done by the next report.
+            for failure in failures {
+                self.refused(failure)?;
+            }
         }
-        TaskMetrics::set(&metrics.source_record_active_count, self.appended.saturating_sub(self.acknowledged));
+        let active = self.appended.saturating_sub(self.settled);
+        TaskMetrics::set(&self.shared.metrics.source_record_active_count, active);
         self.shared.set_in_flight_bytes(self.producer.bytes_in_flight());
-        for failure in failures {
-            self.refused(failure)?;
-        }
         Ok(())
     }
 
@@ -216,6 +273,7 @@ impl Runner<'_> {
         let error = error.caused_by(failure.error);
         self.spec.options.errors.give_up(&shared.id, &shared.metrics, failed, &error, now)?;
         self.producer.accept_failure(failure.first);
+        self.settled += failure.records as u64;
         Ok(())
     }
 
@@ -238,7 +296,7 @@ impl Runner<'_> {
             if self.shared.block_on(async { time::timeout_at(deadline, progress).await }).is_err() {
                 tracing::warn!(
                     connector = %self.shared.id.connector, task = self.shared.id.task,
-                    records = self.appended - self.acknowledged, "not all records were acknowledged in time"
+                    records = self.appended - self.settled, "not all records were acknowledged in time"
                 );
                 return Ok(());
             }

@@ -33,6 +33,8 @@ enum End {
 struct Signals {
     stop: bool,
     target: TargetState,
+    /// The task's own [`Shared::nudge`], until a wait has seen it.
+    nudged: bool,
 }
 
 /// Shared between a task's thread, its supervisor and its handles.
@@ -70,7 +72,7 @@ impl Shared {
             started: Instant::now(),
             progress_micros: AtomicU64::new(0),
             retrying: Mutex::new(None),
-            signals: Mutex::new(Signals { stop: false, target }),
+            signals: Mutex::new(Signals { target, ..Signals::default() }),
             signalled: Condvar::new(),
             signal: Notify::new(),
             bus_waker: Mutex::new(None),
@@ -132,6 +134,27 @@ impl Shared {
         true
     }
 
+    /// As [`Shared::wait_stop`], but early too when the task nudges itself, or shall pause or go on.
+    pub(in crate::connect) fn wait_nudged(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout.min(Duration::from_secs(3600));
+        let mut signals = self.signals.lock();
+        let target = signals.target;
+        while !signals.stop && !std::mem::take(&mut signals.nudged) && signals.target == target {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.signalled.wait_for(&mut signals, left);
+        }
+        signals.stop
+    }
+
+    /// Ends a running [`Shared::wait_nudged`], or the next one.
+    pub(in crate::connect) fn nudge(&self) {
+        self.signals.lock().nudged = true;
+        self.signalled.notify_all();
+    }
+
     /// Blocks while the task is paused and not stopped.
     pub(in crate::connect) fn wait_unpaused(&self) {
         let mut signals = self.signals.lock();
@@ -169,7 +192,19 @@ impl Shared {
 
     /// Notes how much is open or in flight.
     pub(in crate::connect) fn set_in_flight_bytes(&self, bytes: usize) {
-        self.in_flight_bytes.store(bytes as u64, Ordering::Relaxed);
+        self.set_work(&self.in_flight_bytes, bytes as u64);
+    }
+
+    /// Notes how many records are behind the position.
+    pub(in crate::connect) fn set_lag(&self, records: u64) {
+        self.set_work(&self.metrics.sink_record_lag, records);
+    }
+
+    /// Work that comes after a rest waits from now on, not since the last work was done.
+    fn set_work(&self, place: &AtomicU64, amount: u64) {
+        if place.swap(amount, Ordering::Relaxed) == 0 && amount > 0 {
+            self.progressed();
+        }
     }
 
     /// Notes that records moved.
@@ -187,6 +222,14 @@ impl Shared {
         let end = self.end.lock();
         if end.is_none() {
             self.runtime.listener.task_status(&self.id, status);
+        }
+    }
+
+    /// Tells of a first record from or to `topic`, as [`Shared::report`].
+    pub(in crate::connect) fn topic_active(&self, topic: &str) {
+        let end = self.end.lock();
+        if end.is_none() {
+            self.runtime.listener.topic_active(&self.id, topic);
         }
     }
 
@@ -274,8 +317,13 @@ impl Shared {
 
     /// Watches the task's calls until it ends.
     async fn supervise(self: Arc<Self>, timeout: Duration) {
-        let tick = (timeout / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
-        while levada_env::time::timeout(tick, self.wait_ended()).await.is_err() {
+        loop {
+            // A call that begins after this look has all of its time before the next one.
+            let age = self.call.current().map_or(Duration::ZERO, |(_, age)| age);
+            let next = timeout.saturating_sub(age).max(Duration::from_millis(1));
+            if levada_env::time::timeout(next, self.wait_ended()).await.is_ok() {
+                return;
+            }
             let Some((call, age)) = self.call.current() else { continue };
             if age < timeout {
                 continue;

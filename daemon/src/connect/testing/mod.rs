@@ -4,7 +4,7 @@ mod bus;
 mod worker;
 
 pub use bus::MemoryBus;
-pub use worker::{FakeWorker, registry};
+pub use worker::{FakeWorker, MOST_HANGING, registry};
 
 use super::{
     herder::{Herder, HerderHandle},
@@ -44,8 +44,9 @@ pub fn options() -> WorkerOptions {
 /// A herder over `bus` with a fake worker. A second one over the same bus is what a restart would be.
 pub async fn herder_with(bus: &Arc<MemoryBus>, options: WorkerOptions) -> (HerderHandle, Arc<FakeWorker>) {
     let bus: Arc<dyn super::bus::Bus> = bus.clone();
+    let call_timeout = options.call_timeout;
     let herder = Herder::prepare(options, bus, Arc::new(registry()), Arc::new(FakeConverters), Arc::new(RealClock));
-    let worker = Arc::new(FakeWorker::new(herder.reports()));
+    let worker = Arc::new(FakeWorker::new(herder.reports(), call_timeout));
     let handle = herder.start(Arc::clone(&worker) as Arc<dyn super::worker::Worker>);
     eventually(|| handle.view().is_ready()).await;
     (handle, worker)

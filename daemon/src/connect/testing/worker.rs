@@ -4,8 +4,8 @@ use crate::connect::{
     bus::BoxFuture,
     herder::TaskReports,
     plugin::{Factory, Origin, Plugin, Registry},
-    task::{TargetState, TaskHealth, TaskId, TaskMetrics, TaskStatus, TaskStatusListener},
-    worker::{Failure, RunningConnector, RunningTask, TaskLaunch, Worker},
+    task::{AbandonedThreads, TargetState, TaskHealth, TaskId, TaskMetrics, TaskStatus, TaskStatusListener},
+    worker::{Failure, PluginCalls, RunningConnector, RunningTask, TaskLaunch, Worker},
 };
 use levada_connector_api::{
     Config, ConfigDef, ConnectorError, ConnectorInfo, ConnectorKind, OffsetChange,
@@ -19,7 +19,11 @@ use std::sync::Arc;
 pub fn registry() -> Registry {
     let keys = || {
         vec![
-            Key { required: true, ..Key::new("file", Type::String, Importance::High, "A file.") },
+            Key {
+                required: true,
+                check: Check::Custom(not_hanging),
+                ..Key::new("file", Type::String, Importance::High, "A file.")
+            },
             Key {
                 default: Some("2000".into()),
                 check: Check::Range { min: Some(1.0), max: None },
@@ -44,17 +48,30 @@ pub fn registry() -> Registry {
     registry
 }
 
+fn not_hanging(text: &str) -> Result<(), String> {
+    while text == "hang" {
+        levada_env::thread::block_for(Duration::from_secs(3600));
+    }
+    Ok(())
+}
+
 /// Starts fakes. `task.count` in a connector's configuration says how many tasks it makes, `fail=TEXT` lets it fail,
-/// `fail.task=TEXT` its tasks, `panic` and `panic.task` let their starts panic.
+/// `fail.task=TEXT` its tasks, `panic` and `panic.task` let their starts panic, `hang` lets a connector's start hang and
+/// `file=hang` the check of its configuration.
 pub struct FakeWorker {
     reports: Arc<TaskReports>,
     log: Arc<Mutex<Vec<String>>>,
+    calls: PluginCalls,
 }
+
+/// Threads that may hang in fakes.
+pub const MOST_HANGING: usize = 2;
 
 impl FakeWorker {
     /// Its tasks report to `reports`.
-    pub fn new(reports: Arc<TaskReports>) -> Self {
-        Self { reports, log: Arc::default() }
+    pub fn new(reports: Arc<TaskReports>, call_timeout: Duration) -> Self {
+        let calls = PluginCalls::new(Arc::new(AbandonedThreads::new(MOST_HANGING)), call_timeout);
+        Self { reports, log: Arc::default(), calls }
     }
 
     /// What was done since the last time, in order.
@@ -75,6 +92,10 @@ impl FakeWorker {
 }
 
 impl Worker for FakeWorker {
+    fn calls(&self) -> &PluginCalls {
+        &self.calls
+    }
+
     fn start_connector(
         &self,
         name: &str,
@@ -85,6 +106,9 @@ impl Worker for FakeWorker {
         let connector = FakeConnector { name: name.to_owned(), config, log: Arc::clone(&self.log) };
         Box::pin(async move {
             assert!(!connector.config.contains_key("panic"), "asked to");
+            if connector.config.contains_key("hang") {
+                std::future::pending::<()>().await;
+            }
             match connector.config.get("fail") {
                 Some(trace) => Err(Failure { trace: trace.clone() }),
                 None => Ok(Box::new(connector) as Box<dyn RunningConnector>),

@@ -22,12 +22,19 @@ const ABANDONED: u8 = 2;
 pub struct PluginCalls {
     abandoned: Arc<AbandonedThreads>,
     timeout: Duration,
+    /// The key that sets `timeout`, for texts.
+    key: &'static str,
 }
 
 impl PluginCalls {
-    /// Calls that may last `timeout`; threads that hang longer are counted in `abandoned`.
+    /// Calls that may last `timeout` (`plugin.call.timeout.ms`); threads that hang longer are counted in `abandoned`.
     pub fn new(abandoned: Arc<AbandonedThreads>, timeout: Duration) -> Self {
-        Self { abandoned, timeout }
+        Self { abandoned, timeout, key: "plugin.call.timeout.ms" }
+    }
+
+    /// Calls that load libraries (`plugin.scan.timeout.ms`).
+    pub fn of_scan(abandoned: Arc<AbandonedThreads>, timeout: Duration) -> Self {
+        Self { abandoned, timeout, key: "plugin.scan.timeout.ms" }
     }
 
     /// Calls `body` and waits for what it gives. A panic and a missed deadline are failures like any other.
@@ -67,8 +74,8 @@ impl PluginCalls {
                 if state.compare_exchange(RUNNING, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_err() {
                     self.abandoned.remove();
                 }
-                let millis = self.timeout.as_millis();
-                Err(Failure::connect(format!("{what} did not return within plugin.call.timeout.ms={millis}")))
+                let (key, millis) = (self.key, self.timeout.as_millis());
+                Err(Failure::connect(format!("{what} did not return within {key}={millis}")))
             }
         }
     }

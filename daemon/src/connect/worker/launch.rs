@@ -102,6 +102,10 @@ impl ConnectWorker {
 }
 
 impl Worker for ConnectWorker {
+    fn calls(&self) -> &PluginCalls {
+        &self.calls
+    }
+
     fn start_connector(
         &self,
         name: &str,

@@ -34,6 +34,12 @@ impl Failure {
         Self { trace: format!("org.apache.kafka.connect.errors.ConnectException: {}", message.as_ref()) }
     }
 
+    /// What happened, in one line without a class.
+    pub fn text(&self) -> &str {
+        let line = self.trace.lines().next().unwrap_or_default();
+        line.split_once("Exception: ").map_or(line, |(_, text)| text)
+    }
+
     /// Whether the same again may work later.
     pub fn is_retriable(&self) -> bool {
         is_retriable(&self.trace)
@@ -95,6 +101,9 @@ pub struct TaskLaunch {
 
 /// Starts connectors and tasks.
 pub trait Worker: Send + Sync {
+    /// The way for other calls into plugin code, with the same deadline and the same limit of hanging threads.
+    fn calls(&self) -> &PluginCalls;
+
     /// Makes and starts a connector.
     fn start_connector(
         &self,

@@ -11,7 +11,7 @@ use levada_client::{
     producer::{Slot, partitioner},
 };
 use levada_connector_api::TopicPartition;
-use levada_env::Clock;
+use levada_env::{Clock, Instant};
 use levada_wire::records::{Compression, RecordBatchBuilder};
 use std::sync::Arc;
 
@@ -24,6 +24,14 @@ const HEADER_OVERHEAD: usize = 10;
 struct OpenBatch {
     builder: RecordBatchBuilder,
     first: u64,
+    /// When it may go though it is not full; `None` at once.
+    due: Option<Instant>,
+}
+
+impl OpenBatch {
+    fn is_due(&self) -> bool {
+        self.due.is_none_or(|due| due <= Instant::now())
+    }
 }
 
 struct Partition {
@@ -52,7 +60,8 @@ pub(super) struct EmbeddedProducer {
     topics: Vec<TopicState>,
     last_topic: usize,
     tracker: AckTracker,
-    failures: Vec<ProduceFailure>,
+    /// What the next report tells; its prefix is filled in then.
+    report: AckReport,
     open_bytes: usize,
     spare: Vec<Vec<u8>>,
     slots: Vec<TopicPartition>,
@@ -79,7 +88,7 @@ impl EmbeddedProducer {
             topics: Vec::new(),
             last_topic: 0,
             tracker: AckTracker::default(),
-            failures: Vec::new(),
+            report: AckReport::default(),
             open_bytes: 0,
             spare: Vec::new(),
             slots: Vec::new(),
@@ -164,13 +173,17 @@ impl EmbeddedProducer {
                 self.spare.push(buffer);
             }
             match completion.result {
-                Ok(_) => self.tracker.done(completion.tag),
+                Ok(_) => {
+                    self.tracker.done(completion.tag);
+                    self.report.done.push(completion.tag);
+                    self.report.written += completion.records as u64;
+                }
                 Err(error) => {
                     let partition = self.slots.get(completion.slot.index()).cloned();
                     let partition =
                         partition.unwrap_or_else(|| TopicPartition { topic: "unknown".into(), partition: -1 });
                     let action = format!("produce to {}-{}", partition.topic, partition.partition);
-                    self.failures.push(ProduceFailure {
+                    self.report.failures.push(ProduceFailure {
                         first: completion.tag,
                         records: completion.records,
                         partition,
@@ -187,9 +200,10 @@ impl BusProducer for EmbeddedProducer {
         Box::pin(self.load(topic, create))
     }
 
-    fn append(&mut self, record: ProducerRecord<'_>) -> Result<()> {
+    fn append(&mut self, record: ProducerRecord<'_>) -> Result<u64> {
         let topic = self.topic_index(record.topic)?;
-        let Some(state) = self.topics.get(topic) else { return Ok(()) };
+        let unknown = || BusError::UnknownTopic { topic: record.topic.to_string() };
+        let state = self.topics.get(topic).ok_or_else(unknown)?;
         let count = state.partitions.len();
         let partition = match (record.partition, record.key) {
             (Some(partition), _) => usize::try_from(partition)
@@ -211,13 +225,14 @@ impl BusProducer for EmbeddedProducer {
         }
         let timestamp = record.timestamp.unwrap_or_else(|| self.clock.wall_ms());
         let next = self.tracker.next();
-        let Some(state) = self.topics.get_mut(topic) else { return Ok(()) };
-        let (limit, batch_bytes) = (state.limit, state.batch_bytes);
-        let Some(place) = state.partitions.get_mut(partition) else { return Ok(()) };
+        let state = self.topics.get_mut(topic).ok_or_else(unknown)?;
+        let (limit, batch_bytes, linger) = (state.limit, state.batch_bytes, self.options.linger);
+        let place = state.partitions.get_mut(partition).ok_or_else(unknown)?;
         let opened = place.open.is_none();
         let open = place.open.get_or_insert_with(|| OpenBatch {
             builder: RecordBatchBuilder::new(self.spare.pop().unwrap_or_else(|| Vec::with_capacity(batch_bytes))),
             first: next,
+            due: (!linger.is_zero()).then(|| Instant::now() + linger),
         });
         let before = if opened { 0 } else { open.builder.size() };
         if opened && open.builder.size_with(key_len, value_len) > limit {
@@ -232,7 +247,7 @@ impl BusProducer for EmbeddedProducer {
         }
         self.open_bytes += open.builder.size() - before;
         self.tracker.appended(opened);
-        Ok(())
+        Ok(open.first)
     }
 
     fn has_room(&self) -> bool {
@@ -257,7 +272,13 @@ impl BusProducer for EmbeddedProducer {
 
     fn submit_idle(&mut self) -> Result<()> {
         self.producer.try_progress();
-        self.submit_where(|producer, partition| producer.is_slot_idle(partition.slot))
+        self.submit_where(|producer, partition| {
+            producer.is_slot_idle(partition.slot) && partition.open.as_ref().is_some_and(OpenBatch::is_due)
+        })
+    }
+
+    fn submit_lingered(&mut self) -> Result<()> {
+        self.submit_where(|_, partition| partition.open.as_ref().is_some_and(OpenBatch::is_due))
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -267,7 +288,7 @@ impl BusProducer for EmbeddedProducer {
     fn acks(&mut self) -> AckReport {
         self.producer.try_progress();
         self.collect();
-        AckReport { acknowledged: self.tracker.acknowledged(), failures: std::mem::take(&mut self.failures) }
+        AckReport { acknowledged: self.tracker.acknowledged(), ..std::mem::take(&mut self.report) }
     }
 
     fn progress(&mut self) -> BoxFuture<'_, ()> {
@@ -279,9 +300,15 @@ impl BusProducer for EmbeddedProducer {
 
     fn accept_failure(&mut self, first: u64) {
         self.tracker.done(first);
+        self.report.done.push(first);
     }
 
     fn bytes_in_flight(&self) -> usize {
         self.open_bytes + self.producer.in_flight_bytes()
+    }
+
+    fn rest(&mut self) {
+        self.spare = Vec::new();
+        self.producer.rest();
     }
 }

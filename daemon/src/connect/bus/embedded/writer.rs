@@ -3,13 +3,15 @@
 //!
 //! One background task owns the producer. A round takes everything that is queued, sends it, and
 //! waits for all of it; what comes meanwhile is the next round. It ends when the bus is dropped.
+//! Every batch carries its owner's token down to each submission (invariant 8): what waits for its
+//! turn when the owner is revoked is not written any more.
 
 use super::{CALL_DEADLINE, error_map::bus_error};
 use crate::connect::bus::{BusError, OwnerToken, Result, WriteRecord};
 use levada_client::{
     ClientError, Producer, Transport,
     metadata::{self, Topic},
-    producer::{Completion, OpenGate, Slot, partitioner},
+    producer::{Completion, Gate, OpenGate, Slot, partitioner},
 };
 use levada_env::Clock;
 use levada_wire::records::RecordBatchBuilder;
@@ -157,17 +159,11 @@ impl Round {
         let mut sent = Vec::with_capacity(ready.len());
         for (index, (request, topic)) in ready.into_iter().enumerate() {
             let mut entry = Sent { topic: request.topic, batches: 0, failed: None, done: request.done };
-            // The owner can't be revoked between the check and the submission (invariant 8).
-            let held = request.owner.as_ref().map(OwnerToken::hold).transpose();
-            match held {
-                Err(error) => entry.failed = Some(error),
-                Ok(_guard) => {
-                    if let Err(error) =
-                        self.send_one(producer, &topic, request.records, index as u64, &mut entry.batches)
-                    {
-                        entry.failed = Some(bus_error(format!("write to topic {}", entry.topic), error));
-                    }
-                }
+            let owner = request.owner.map(|owner| Arc::new(owner) as Arc<dyn Gate>);
+            let sending =
+                self.send_one(producer, &topic, request.records, index as u64, owner.as_ref(), &mut entry.batches);
+            if let Err(error) = sending {
+                entry.failed = Some(bus_error(format!("write to topic {}", entry.topic), error));
             }
             sent.push(entry);
         }
@@ -180,6 +176,7 @@ impl Round {
         topic: &Topic,
         records: Vec<WriteRecord>,
         tag: u64,
+        owner: Option<&Arc<dyn Gate>>,
         batches: &mut usize,
     ) -> Result<(), ClientError> {
         let now = self.clock.wall_ms();
@@ -198,7 +195,7 @@ impl Round {
             let Some((_, builder)) = open.get_mut(place) else { continue };
             if !builder.is_empty() && builder.size() + size(&record) > BATCH_BYTES {
                 let full = std::mem::replace(builder, RecordBatchBuilder::new(Vec::new()));
-                producer.send(slot, full, tag)?;
+                producer.send_owned(slot, full, tag, owner.cloned())?;
                 *batches += 1;
             }
             let added = builder.append(now, Some(&record.key), record.value.as_deref(), []);
@@ -210,7 +207,7 @@ impl Round {
             })?;
         }
         for (slot, builder) in open {
-            producer.send(slot, builder, tag)?;
+            producer.send_owned(slot, builder, tag, owner.cloned())?;
             *batches += 1;
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! JSON as values, by a schema or without one.
 
 use super::{
-    super::{ConvertError, decimal, java_text, java_text::logical},
+    super::{ConvertError, decimal},
     tree::Json,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use levada_connector_api::{Schema, SchemaType, Struct, Value};
+use levada_connector_api::{Schema, SchemaType, Struct, Value, schema::logical};
 use std::sync::Arc;
 
 /// Reads `json` as `schema` says.
@@ -89,7 +89,8 @@ fn read_decimal(json: &Json, schema: &Schema) -> Result<Value, ConvertError> {
     let bytes = match json {
         Json::Text(text) => STANDARD.decode(text.as_bytes()).ok(),
         Json::Number(text) => {
-            let scale = java_text::scale(schema)
+            let scale = schema
+                .scale()
                 .ok_or_else(|| ConvertError::new("a Decimal schema needs a scale parameter that is a whole number"))?;
             decimal::parse(text).and_then(|(unscaled, found)| decimal::rescale(unscaled, found, scale))
         }

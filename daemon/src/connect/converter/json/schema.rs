@@ -1,12 +1,12 @@
 //! Schemas as JSON and back.
 
 use super::{
-    super::{ConvertError, java_text::logical},
+    super::ConvertError,
     read,
     tree::Json,
     write::{Style, text, type_name},
 };
-use levada_connector_api::{Field, Schema, SchemaType};
+use levada_connector_api::{Field, Schema, SchemaType, schema::logical};
 use std::{io::Write as _, sync::Arc};
 
 /// Appends a schema; `field` is its name when it is a struct's field. Attributes come in the order

@@ -1,12 +1,13 @@
 //! Values as JSON, written straight into the record's buffer.
 
-use super::{
-    super::{ConvertError, decimal, java_text, java_text::logical},
-    DecimalFormat,
-};
+use super::{super::ConvertError, DecimalFormat};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use levada_connector_api::{Schema, SchemaType, Value};
-use std::io::Write as _;
+use levada_connector_api::{
+    Schema, SchemaType, Value,
+    java_text::{self, Double, Float},
+    schema::logical,
+};
+use std::{fmt::Display, io::Write as _};
 
 /// How values are written.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +63,8 @@ impl Style {
             Value::Int16(value) => drop(write!(out, "{value}")),
             Value::Int32(value) => drop(write!(out, "{value}")),
             Value::Int64(value) => drop(write!(out, "{value}")),
-            Value::Float32(value) => number(|text| java_text::float(*value, text), value.is_finite(), out),
-            Value::Float64(value) => number(|text| java_text::double(*value, text), value.is_finite(), out),
+            Value::Float32(value) => number(Float(*value), value.is_finite(), out),
+            Value::Float64(value) => number(Double(*value), value.is_finite(), out),
             Value::String(value) => text(value, out),
             Value::Bytes(value) => {
                 out.push(b'"');
@@ -130,7 +131,8 @@ impl Style {
     }
 
     fn decimal(self, unscaled: &[u8], schema: &Schema, out: &mut Vec<u8>) -> Result<(), ConvertError> {
-        let scale = java_text::scale(schema)
+        let scale = schema
+            .scale()
             .ok_or_else(|| ConvertError::new("a Decimal schema needs a scale parameter that is a whole number"))?;
         match self.decimal_format {
             DecimalFormat::Base64 => {
@@ -138,7 +140,11 @@ impl Style {
                 out.extend_from_slice(STANDARD.encode(unscaled).as_bytes());
                 out.push(b'"');
             }
-            DecimalFormat::Numeric => out.extend_from_slice(decimal::decimal_text(unscaled, scale).as_bytes()),
+            DecimalFormat::Numeric => {
+                let text = java_text::decimal(unscaled, scale);
+                let text = text.ok_or_else(|| ConvertError::new("a Decimal has more digits than can be written"))?;
+                out.extend_from_slice(text.as_bytes());
+            }
         }
         Ok(())
     }
@@ -184,14 +190,9 @@ pub(super) fn type_name(kind: SchemaType) -> &'static str {
 }
 
 /// A number in Java's notation; what is no number in quotes.
-fn number(print: impl FnOnce(&mut String), finite: bool, out: &mut Vec<u8>) {
-    let mut text = String::with_capacity(24);
-    print(&mut text);
-    if finite {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        let _ = write!(out, "\"{text}\"");
-    }
+fn number(value: impl Display, finite: bool, out: &mut Vec<u8>) {
+    // Writing to a vector can't fail.
+    let _ = if finite { write!(out, "{value}") } else { write!(out, "\"{value}\"") };
 }
 
 /// A text in quotes, escaped as the Java writer escapes.
