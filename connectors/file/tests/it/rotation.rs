@@ -54,16 +54,24 @@ fn comes(texts: &[&str]) -> Step {
     Comes(texts.iter().map(|text| (*text).to_owned()).collect())
 }
 
-/// One row: the files as they are at the start of the source, and what follows.
-fn play(over: Over, steps: Vec<Step>) {
-    let world = World::new();
-    let start = || match over {
-        Stream(name) => world.stream(name, &[]),
-        Files(pattern) => world.files(pattern, &[]),
-    };
-    let mut run: Option<SourceRun> = None;
-    for (number, step) in steps.into_iter().enumerate() {
-        let mut running = || run.get_or_insert_with(start);
+/// Files and the source over them.
+struct Player {
+    world: World,
+    over: Over,
+    run: Option<SourceRun>,
+}
+
+impl Player {
+    /// The source, started when it is first needed: the files that are there by then are there at its start.
+    fn run(&mut self) -> &mut SourceRun {
+        self.run.get_or_insert_with(|| match self.over {
+            Stream(name) => self.world.stream(name, &[]),
+            Files(pattern) => self.world.files(pattern, &[]),
+        })
+    }
+
+    fn play(&mut self, number: usize, step: Step) {
+        let world = &self.world;
         match step {
             Write(name, content) => world.write(name, content),
             Append(name, content) => world.append(name, content),
@@ -71,20 +79,20 @@ fn play(over: Over, steps: Vec<Step>) {
             Copy(from, to) => drop(fs::copy(world.path(from), world.path(to)).unwrap()),
             Remove(name) => fs::remove_file(world.path(name)).unwrap(),
             Link(to, name) => symlink(world.path(to), world.path(name)).unwrap(),
-            Comes(texts) => assert_eq!(running().take_texts(texts.len()), texts, "step {number}"),
+            Comes(texts) => assert_eq!(self.run().take_texts(texts.len()), texts, "step {number}"),
             ComeTogether(texts) => {
-                let mut come = running().take_texts(texts.len());
+                let mut come = self.run().take_texts(texts.len());
                 come.sort();
                 assert_eq!(come, texts, "step {number}");
             }
-            Nothing => running().expect_nothing(),
-            Commit => running().commit().unwrap(),
+            Nothing => self.run().expect_nothing(),
+            Commit => self.run().commit().unwrap(),
             Stop => {
-                running().commit().unwrap();
-                run.take().into_iter().for_each(SourceRun::stop);
+                self.run().commit().unwrap();
+                self.run.take().into_iter().for_each(SourceRun::stop);
             }
             Warned(count, text) => {
-                let warnings = running().context.warnings();
+                let warnings = self.run().context.warnings();
                 let fits = warnings.len() == count && warnings.iter().any(|warning| warning.contains(text));
                 assert!(fits, "step {number}: {count} warnings, one with {text:?}, of {warnings:?}");
             }
@@ -97,7 +105,8 @@ macro_rules! table {
     ($($case:ident: $over:expr => [$($step:expr),+ $(,)?];)+) => {$(
         #[test]
         fn $case() {
-            play($over, vec![$($step),+]);
+            let mut player = Player { world: World::new(), over: $over, run: None };
+            vec![$($step),+].into_iter().enumerate().for_each(|(number, step)| player.play(number, step));
         }
     )+};
 }
