@@ -110,11 +110,6 @@ impl Broker {
         self.image().cluster_id.clone()
     }
 
-    /// This node's id.
-    pub fn node_id(&self) -> i32 {
-        self.inner.services.config.node_id
-    }
-
     /// Set which groups keep their offsets however long they are empty: those of existing connectors.
     pub fn protect_groups(&self, protected: ProtectedGroups) {
         self.inner.services.groups.protect_groups(protected);
@@ -142,7 +137,12 @@ impl Broker {
     }
 }
 
-async fn open(env: Env, config: BrokerConfig, advertised: Vec<Endpoint>) -> Result<Arc<Services>, StartError> {
+/// Everything a broker is without its listeners.
+pub(crate) async fn open(
+    env: Env,
+    config: BrokerConfig,
+    advertised: Vec<Endpoint>,
+) -> Result<Arc<Services>, StartError> {
     let config = Arc::new(config);
     let logs = LogManager::open(env.clone(), log_options(&config)).await?;
     let quorum = open_quorum(&env, &config, &logs, advertised).await?;

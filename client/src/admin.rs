@@ -13,7 +13,6 @@ use levada_wire::{
         create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest},
         delete_groups::DeleteGroupsRequest,
         delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic},
-        delete_topics::{DeleteTopicState, DeleteTopicsRequest},
         describe_configs::{DescribeConfigsRequest, DescribeConfigsResource},
         describe_groups::DescribeGroupsRequest,
         list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, ListOffsetsTopicResponse},
@@ -82,21 +81,6 @@ impl Admin {
             }
         })
         .await
-    }
-
-    /// Deletes a topic. `Ok(false)` when there is none.
-    pub async fn delete_topic(&self, name: &str) -> Result<bool, ClientError> {
-        let request = DeleteTopicsRequest {
-            topics: vec![DeleteTopicState { name: Some(name.to_owned()), ..Default::default() }],
-            topic_names: vec![name.to_owned()],
-            timeout_ms: self.deadline.as_millis() as i32,
-        };
-        let answer = call(&*self.transport, request, self.deadline).await?;
-        let Some(result) = answer.responses.into_iter().next() else { return Ok(false) };
-        if ErrorCode::from_code(result.error_code) == Some(ErrorCode::UnknownTopicOrPartition) {
-            return Ok(false);
-        }
-        check(|| format!("topic {name}"), result.error_code, result.error_message).map(|()| true)
     }
 
     /// Looks a topic up; never creates it.

@@ -17,18 +17,19 @@ pub(super) fn handle(
     request: &DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let image = services.quorum.image();
-    let mut names: Vec<String> = match request.topics.as_slice() {
-        [] => image.topics().map(|topic| topic.name.to_string()).collect(),
-        topics => topics.iter().map(|topic| topic.name.clone()).collect(),
-    };
-    names.sort_unstable();
-    names.dedup();
     let (first, mut from) = match &request.cursor {
         Some(cursor) => (cursor.topic_name.as_str(), cursor.partition_index.max(0)),
         None => ("", 0),
     };
     let limit = request.response_partition_limit.clamp(1, services.config.describe_partition_limit.max(1));
     let mut left = limit as usize;
+    let mut names: Vec<String> = match request.topics.as_slice() {
+        // Those the caller may not see take no room on a page, so all that follow may be needed.
+        [] => image.topics_from(first).map(|topic| topic.name.to_string()).collect(),
+        topics => topics.iter().map(|topic| topic.name.clone()).collect(),
+    };
+    names.sort_unstable();
+    names.dedup();
     let mut response = DescribeTopicPartitionsResponse::default();
     for name in names.into_iter().filter(|name| name.as_str() >= first) {
         if name != first {

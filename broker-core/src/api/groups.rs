@@ -6,6 +6,9 @@ use levada_wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestTopic, OffsetCommitResponse, OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 };
+use levada_wire::messages::offset_delete::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
 use levada_wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchResponse, OffsetFetchResponseGroup};
 use levada_wire::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse,
@@ -48,7 +51,7 @@ pub(super) async fn handle(
         RequestKind::DescribeGroups(r) => scope.describe_groups(r).await.into(),
         RequestKind::ListGroups(r) => scope.list_groups(&r).await.into(),
         RequestKind::DeleteGroups(r) => scope.delete_groups(r).await.into(),
-        RequestKind::OffsetDelete(r) => scope.offset_delete(&r).await.into(),
+        RequestKind::OffsetDelete(r) => scope.offset_delete(r).await.into(),
         other => return Err(other),
     })
 }
@@ -62,12 +65,16 @@ impl Scope<'_> {
         self.services.authorizer.allows(&self.ctx.principal, operation, Resource::group(group))
     }
 
-    fn allows_topic(&self, operation: Operation, topic: &OffsetCommitRequestTopic) -> bool {
+    fn allows_topic(&self, operation: Operation, topic: &str) -> bool {
+        self.services.authorizer.allows(&self.ctx.principal, operation, Resource::topic(topic))
+    }
+
+    fn allows_commit(&self, topic: &OffsetCommitRequestTopic) -> bool {
         let image = self.services.quorum.image();
         let by_id = || image.topic_by_id(topic.topic_id).map(|topic| topic.name.clone());
         let name = if topic.name.is_empty() { by_id() } else { Some(topic.name.as_str().into()) };
         // What has no name is unknown, which the coordinator says.
-        name.is_none_or(|name| self.services.authorizer.allows(&self.ctx.principal, operation, Resource::topic(&name)))
+        name.is_none_or(|name| self.allows_topic(Operation::Read, &name))
     }
 
     async fn join_group(&self, request: JoinGroupRequest) -> JoinGroupResponse {
@@ -115,7 +122,7 @@ impl Scope<'_> {
         let code = ErrorCode::TopicAuthorizationFailed.code();
         let mut refused = Vec::new();
         request.topics.retain(|topic| {
-            let allowed = self.allows_topic(Operation::Read, topic);
+            let allowed = self.allows_commit(topic);
             if !allowed {
                 refused.push(refused_topic(topic, code));
             }
@@ -139,7 +146,8 @@ impl Scope<'_> {
             }
             allowed
         });
-        let mut response = self.services.groups.offset_fetch(&self.caller(), request).await;
+        let may_see = |topic: &str| self.allows_topic(Operation::Describe, topic);
+        let mut response = self.services.groups.offset_fetch(&self.caller(), request, &may_see).await;
         response.groups.extend(refused);
         response
     }
@@ -182,12 +190,31 @@ impl Scope<'_> {
         response
     }
 
-    async fn offset_delete(&self, request: &OffsetDeleteRequest) -> OffsetDeleteResponse {
+    async fn offset_delete(&self, mut request: OffsetDeleteRequest) -> OffsetDeleteResponse {
         if !self.allows(Operation::Delete, &request.group_id) {
             return OffsetDeleteResponse { error_code: REFUSED, ..OffsetDeleteResponse::default() };
         }
-        self.services.groups.offset_delete(&self.caller(), request).await
+        let mut refused = Vec::new();
+        request.topics.retain(|topic| {
+            let allowed = self.allows_topic(Operation::Read, &topic.name);
+            if !allowed {
+                refused.push(refused_deletion(topic));
+            }
+            allowed
+        });
+        let mut response = self.services.groups.offset_delete(&self.caller(), &request).await;
+        response.topics.extend(refused);
+        response
     }
+}
+
+fn refused_deletion(topic: &OffsetDeleteRequestTopic) -> OffsetDeleteResponseTopic {
+    let error_code = ErrorCode::TopicAuthorizationFailed.code();
+    let partition = |partition: &OffsetDeleteRequestPartition| OffsetDeleteResponsePartition {
+        partition_index: partition.partition_index,
+        error_code,
+    };
+    OffsetDeleteResponseTopic { name: topic.name.clone(), partitions: topic.partitions.iter().map(partition).collect() }
 }
 
 fn refused_topic(topic: &OffsetCommitRequestTopic, error_code: i16) -> OffsetCommitResponseTopic {

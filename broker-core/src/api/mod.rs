@@ -30,6 +30,8 @@ mod offset_for_leader_epoch;
 mod offsets_log;
 mod produce;
 mod services;
+#[cfg(test)]
+mod tests;
 mod topic_creation;
 
 pub use answer_memory::{AnswerMemory, HeldMemory};

@@ -102,13 +102,6 @@ impl BrokerConfig {
         if errors.is_empty() { Ok(Self::build(log_dir, values, listeners, advertised)) } else { Err(errors) }
     }
 
-    /// The defaults on `log_dir`.
-    pub fn with_defaults(log_dir: &Path) -> Self {
-        let values = BTreeMap::new();
-        let listeners = parse_endpoints("listeners", get_or_default(&values, "listeners")).unwrap_or_default();
-        Self::build(log_dir, &values, listeners, Vec::new())
-    }
-
     fn build(
         log_dir: &Path,
         values: &BTreeMap<String, String>,

@@ -1,5 +1,6 @@
 //! Partitions over a log directory that loses files or goes out of service, on the simulated machine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ async fn open(sim: &SimEnv) -> (Arc<LogManager>, Arc<SingleNodeQuorum>, Arc<Repl
 }
 
 fn config() -> Arc<BrokerConfig> {
-    let mut config = BrokerConfig::with_defaults(Path::new(DIR));
+    let mut config = BrokerConfig::from_map(Path::new(DIR), &BTreeMap::new()).unwrap();
     config.worker_topics.insert("connect-status".to_owned());
     Arc::new(config)
 }

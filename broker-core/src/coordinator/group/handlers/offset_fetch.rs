@@ -27,14 +27,20 @@ const TOPIC_IDS: i16 = 10;
 const NO_OFFSET: i64 = -1;
 
 impl GroupCoordinator {
-    /// Tells committed offsets: those asked for, or all of a group. A group that doesn't exist has none, which is no error.
-    pub async fn offset_fetch(&self, caller: &Caller<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
+    /// Tells committed offsets: those asked for, or all of a group. A group that doesn't exist has none, which is no error. Of topics that
+    /// the caller may not see nothing is told; `may_see` says which it may.
+    pub async fn offset_fetch(
+        &self,
+        caller: &Caller<'_>,
+        request: OffsetFetchRequest,
+        may_see: &(dyn Fn(&str) -> bool + Sync),
+    ) -> OffsetFetchResponse {
         if caller.api_version >= BATCHED {
             let mut groups = Vec::new();
             let mut seen = HashSet::new();
             for group in request.groups {
                 if seen.insert(group.group_id.clone()) {
-                    groups.push(self.fetch_group(caller, group).await);
+                    groups.push(self.fetch_group(caller, group, may_see).await);
                 }
             }
             return OffsetFetchResponse { groups, ..OffsetFetchResponse::default() };
@@ -50,19 +56,27 @@ impl GroupCoordinator {
         });
         let group =
             OffsetFetchRequestGroup { group_id: request.group_id, topics, ..OffsetFetchRequestGroup::default() };
-        single(self.fetch_group(caller, group).await, caller.api_version)
+        single(self.fetch_group(caller, group, may_see).await, caller.api_version)
     }
 
-    async fn fetch_group(&self, caller: &Caller<'_>, mut request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    async fn fetch_group(
+        &self,
+        caller: &Caller<'_>,
+        mut request: OffsetFetchRequestGroup,
+        may_see: &(dyn Fn(&str) -> bool + Sync),
+    ) -> OffsetFetchResponseGroup {
         let group_id = request.group_id.clone();
         request.topics.iter_mut().for_each(keep_each_once);
         if let Err(error) = self.fetchable(&group_id).await {
             return failed(request, error, caller.api_version);
         }
         let by_id = caller.api_version >= TOPIC_IDS;
-        let found =
-            self.inner.look(&group_id, |entry, _now| self.answer(&entry.offsets, request.topics.as_deref(), by_id));
-        let topics = found.unwrap_or_else(|| self.answer(&GroupOffsets::default(), request.topics.as_deref(), by_id));
+        let answer = |offsets: &GroupOffsets| match &request.topics {
+            None => self.answer_all(offsets, by_id, may_see),
+            Some(asked) => asked.iter().map(|topic| self.answer_topic(offsets, topic, by_id, may_see)).collect(),
+        };
+        let found = self.inner.look(&group_id, |entry, _now| answer(&entry.offsets));
+        let topics = found.unwrap_or_else(|| answer(&GroupOffsets::default()));
         OffsetFetchResponseGroup { group_id, topics, ..OffsetFetchResponseGroup::default() }
     }
 
@@ -71,21 +85,14 @@ impl GroupCoordinator {
         self.inner.ready(group).await
     }
 
-    fn answer(
+    fn answer_all(
         &self,
         offsets: &GroupOffsets,
-        asked: Option<&[OffsetFetchRequestTopics]>,
         by_id: bool,
+        may_see: &dyn Fn(&str) -> bool,
     ) -> Vec<OffsetFetchResponseTopics> {
-        match asked {
-            None => self.answer_all(offsets, by_id),
-            Some(asked) => asked.iter().map(|topic| self.answer_topic(offsets, topic, by_id)).collect(),
-        }
-    }
-
-    fn answer_all(&self, offsets: &GroupOffsets, by_id: bool) -> Vec<OffsetFetchResponseTopics> {
         let mut topics = Vec::new();
-        for (name, partitions) in offsets.topics() {
+        for (name, partitions) in offsets.topics().filter(|(name, _)| may_see(name)) {
             let topic_id = if by_id { self.inner.topics.id_of(name) } else { Some(Uuid::nil()) };
             // Offsets of a topic that is just being deleted can't be named by id any more.
             let Some(topic_id) = topic_id else { continue };
@@ -103,10 +110,12 @@ impl GroupCoordinator {
         offsets: &GroupOffsets,
         asked: &OffsetFetchRequestTopics,
         by_id: bool,
+        may_see: &dyn Fn(&str) -> bool,
     ) -> OffsetFetchResponseTopics {
         let name = if by_id { self.inner.topics.name_of(asked.topic_id) } else { Some(asked.name.clone()) };
         let partition = |index: &i32| match &name {
             None => missing(*index, ErrorCode::UnknownTopicId as i16),
+            Some(name) if !may_see(name) => missing(*index, ErrorCode::TopicAuthorizationFailed as i16),
             Some(name) => match offsets.get(name, *index) {
                 Some(value) => found(*index, value),
                 None => missing(*index, ErrorCode::None as i16),

@@ -68,7 +68,7 @@ impl Broker {
                 self.remember(&request);
                 groups.offset_commit(&caller(10), request).await.into()
             }
-            RequestKind::OffsetFetch(request) => groups.offset_fetch(&caller(10), request).await.into(),
+            RequestKind::OffsetFetch(request) => groups.offset_fetch(&caller(10), request, &|_| true).await.into(),
             other => panic!("unexpected {}", other.api_key()),
         }
     }

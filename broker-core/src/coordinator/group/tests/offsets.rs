@@ -67,7 +67,7 @@ async fn metadata_and_leader_epoch_are_kept_up_to_the_limit() {
     assert_eq!(answer.topics[0].partitions[0].error_code, 0);
     let answer = f.coordinator.offset_commit(&caller(9), with(Some("x".repeat(4097)))).await;
     assert_eq!(answer.topics[0].partitions[0].error_code, code(ErrorCode::OffsetMetadataTooLarge));
-    let fetched = f.coordinator.offset_fetch(&caller(9), fetch_request("g", "t", 0)).await;
+    let fetched = f.coordinator.offset_fetch(&caller(9), fetch_request("g", "t", 0), &|_| true).await;
     let partition = &fetched.groups[0].topics[0].partitions[0];
     assert_eq!((partition.metadata.as_deref(), partition.committed_leader_epoch), (Some(longest.as_str()), 7));
     let answer = f.coordinator.offset_commit(&caller(9), with(None)).await;
@@ -127,13 +127,13 @@ async fn topics_by_id_from_version_10_on() {
     let asked = request.groups[0].topics.as_mut().unwrap();
     asked[0].topic_id = id;
     asked.push(OffsetFetchRequestTopics { topic_id: Uuid::from_u128(99), ..asked[0].clone() });
-    let answer = f.coordinator.offset_fetch(&caller(10), request).await;
+    let answer = f.coordinator.offset_fetch(&caller(10), request, &|_| true).await;
     let topics = &answer.groups[0].topics;
     assert_eq!((topics[0].topic_id, topics[0].partitions[0].committed_offset), (id, 6));
     assert_eq!(topics[1].partitions[0].error_code, code(ErrorCode::UnknownTopicId));
     let all = OffsetFetchRequestGroup { group_id: "g".to_owned(), topics: None, ..OffsetFetchRequestGroup::default() };
     let request = OffsetFetchRequest { groups: vec![all], ..OffsetFetchRequest::default() };
-    let answer = f.coordinator.offset_fetch(&caller(10), request).await;
+    let answer = f.coordinator.offset_fetch(&caller(10), request, &|_| true).await;
     assert_eq!(answer.groups[0].topics[0].topic_id, id);
 }
 
@@ -153,11 +153,11 @@ async fn several_groups_and_all_topics() {
         require_stable: true,
         ..OffsetFetchRequest::default()
     };
-    let answer = f.coordinator.offset_fetch(&caller(8), request).await;
+    let answer = f.coordinator.offset_fetch(&caller(8), request, &|_| true).await;
     let topics = |n: usize| answer.groups[n].topics.iter().map(|t| t.name.as_str()).collect::<Vec<_>>();
     assert_eq!((topics(0), topics(1), topics(2)), (vec!["t", "u"], vec![], vec!["t"]));
     let single = OffsetFetchRequest { group_id: "a".to_owned(), topics: None, ..OffsetFetchRequest::default() };
-    let answer = f.coordinator.offset_fetch(&caller(7), single).await;
+    let answer = f.coordinator.offset_fetch(&caller(7), single, &|_| true).await;
     assert_eq!(answer.topics[1].partitions[0].committed_offset, 2);
 }
 
@@ -279,7 +279,7 @@ async fn what_is_named_twice_is_answered_once() {
         ..OffsetFetchRequestGroup::default()
     };
     let request = OffsetFetchRequest { groups: vec![group.clone(), group], ..OffsetFetchRequest::default() };
-    let answer = f.coordinator.offset_fetch(&caller(8), request).await;
+    let answer = f.coordinator.offset_fetch(&caller(8), request, &|_| true).await;
     assert_eq!(answer.groups.len(), 1);
     let partitions: Vec<i32> =
         answer.groups[0].topics.iter().flat_map(|topic| &topic.partitions).map(|p| p.partition_index).collect();

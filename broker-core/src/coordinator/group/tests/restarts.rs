@@ -61,7 +61,7 @@ async fn offsets_are_exact_after_a_restart() {
             assert_eq!(f.fetch(&format!("g{group}"), "t", partition).await, i64::from(last));
         }
     }
-    let fetched = f.coordinator.offset_fetch(&caller(9), fetch_request("g0", "t", 1)).await;
+    let fetched = f.coordinator.offset_fetch(&caller(9), fetch_request("g0", "t", 1), &|_| true).await;
     let partition = &fetched.groups[0].topics[0].partitions[0];
     assert_eq!((partition.committed_offset, partition.committed_leader_epoch), (196, 7));
     assert_eq!(partition.metadata.as_deref(), Some("at 196"));
@@ -91,9 +91,9 @@ async fn requests_are_put_off_while_loading_but_heartbeats_are_not_alarmed() {
         }]),
         ..OffsetFetchRequest::default()
     };
-    let answer = f.coordinator.offset_fetch(&caller(1), old.clone()).await;
+    let answer = f.coordinator.offset_fetch(&caller(1), old.clone(), &|_| true).await;
     assert_eq!((answer.error_code, answer.topics[0].partitions[0].error_code), (0, loading));
-    let answer = f.coordinator.offset_fetch(&caller(5), old).await;
+    let answer = f.coordinator.offset_fetch(&caller(5), old, &|_| true).await;
     assert_eq!((answer.error_code, answer.topics.len()), (loading, 0));
     let listed = f.coordinator.list_groups(&caller(5), &ListGroupsRequest::default()).await;
     assert_eq!(listed.error_code, loading);

@@ -81,7 +81,7 @@ async fn offsets() {
         let mut request = fetch_request("g", if version >= 10 { "" } else { "t" }, 0);
         request.groups[0].topics.as_mut().unwrap()[0].topic_id = if version >= 10 { id } else { Uuid::nil() };
         let request = OffsetFetchRequest { group_id: "g".to_owned(), topics: Some(vec![topic]), ..request };
-        let answer = f.coordinator.offset_fetch(&caller(version), request).await;
+        let answer = f.coordinator.offset_fetch(&caller(version), request, &|_| true).await;
         encodes(version, &answer);
         let offset = match version {
             8.. => answer.groups[0].topics[0].partitions[0].committed_offset,
