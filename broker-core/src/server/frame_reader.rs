@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 use levada_env::net::TcpStream;
 use levada_env::time::{Duration, Instant, timeout_at};
+use levada_wire::ApiKey;
 
 use super::budget::{MemoryBudget, MemoryPermit};
 use crate::log::{BufPool, PooledBuf};
@@ -17,6 +18,12 @@ const LOOKAHEAD: usize = 4096;
 /// A frame up to this size gets its buffer at once: memory that is not written to costs nothing. Larger ones grow as
 /// their bytes arrive, so that a claim alone takes no memory.
 const AT_ONCE: usize = 2 << 20;
+
+/// Largest request of an API that carries no records: several times what the largest legitimate ones have.
+const MAX_PLAIN: usize = 8 << 20;
+
+/// What a large request without records takes in memory per byte when it is decoded; records stay as they are received.
+const PLAIN_FACTOR: usize = 8;
 
 /// Bytes received between two looks at the memory budget.
 const STEP: usize = 256 << 10;
@@ -34,8 +41,8 @@ pub(super) enum ReadError {
     Closed,
     #[error("the client closed the connection inside a request")]
     Torn,
-    #[error("request claims {0} bytes, more than socket.request.max.bytes allows")]
-    TooLarge(i64),
+    #[error("request claims {claimed} bytes, its limit is {limit}")]
+    TooLarge { claimed: i64, limit: usize },
     #[error("the request was sent too slowly while memory was short")]
     Stalled,
     #[error(transparent)]
@@ -52,6 +59,8 @@ pub(super) struct Frame {
 /// A frame being received.
 struct Partial {
     size: usize,
+    /// Memory it takes per byte.
+    factor: usize,
     buffer: PooledBuf,
     permit: MemoryPermit,
     /// When progress was last looked at, and how much there was then.
@@ -103,10 +112,9 @@ impl FrameReader {
         let waiting = self.lookahead.get(self.start..).unwrap_or_default();
         let Some(prefix) = waiting.first_chunk::<4>() else { return Ok(None) };
         let claimed = i32::from_be_bytes(*prefix);
-        let size = usize::try_from(claimed).map_err(|_| ReadError::TooLarge(i64::from(claimed)))?;
-        if size > self.max_size {
-            return Err(ReadError::TooLarge(i64::from(claimed)));
-        }
+        let limit = self.max_size;
+        let too_large = |limit| ReadError::TooLarge { claimed: i64::from(claimed), limit };
+        let size = usize::try_from(claimed).ok().filter(|size| *size <= limit).ok_or_else(|| too_large(limit))?;
         let body = waiting.get(4..).unwrap_or_default();
         if let Some(frame) = body.get(..size) {
             let frame = Bytes::copy_from_slice(frame);
@@ -117,11 +125,18 @@ impl FrameReader {
         if 4 + size <= LOOKAHEAD {
             return Ok(None);
         }
+        // So must the API be.
+        let Some(api) = body.first_chunk::<2>() else { return Ok(None) };
+        let has_records = i16::from_be_bytes(*api) == ApiKey::Produce.code();
+        if !has_records && size > MAX_PLAIN {
+            return Err(too_large(MAX_PLAIN));
+        }
         let mut buffer = self.pool.take(size.min(AT_ONCE));
         buffer.extend_from_slice(body);
         self.start = self.lookahead.len();
         let looked = (Instant::now(), 0);
-        self.partial = Some(Partial { size, buffer, permit: MemoryPermit::default(), looked });
+        let factor = if has_records { 1 } else { PLAIN_FACTOR };
+        self.partial = Some(Partial { size, factor, buffer, permit: MemoryPermit::default(), looked });
         Ok(None)
     }
 
@@ -158,7 +173,8 @@ impl FrameReader {
         let missing = partial.size - partial.buffer.len();
         if missing > 0 {
             let step = missing.min(STEP);
-            self.budget.cover(&mut partial.permit, partial.buffer.len() + step).await;
+            let bytes = (partial.buffer.len() + step).saturating_mul(partial.factor);
+            self.budget.cover(&mut partial.permit, bytes).await;
             let buffer = &mut *partial.buffer;
             // Doubles like any vector where the frame was too large for a buffer at once.
             let more = read(stream, || {
@@ -241,7 +257,7 @@ mod tests {
     async fn a_claim_takes_no_memory_and_too_large_or_negative_ones_are_refused() {
         let (mut client, server) = pair().await;
         client.write_all(&(90i32 << 20).to_be_bytes()).await.unwrap();
-        client.write_all(&[1; 5000]).await.unwrap();
+        client.write_all(&[0; 5000]).await.unwrap();
         let mut first = reader(100 << 20);
         let wait = std::time::Duration::from_millis(50);
         assert!(tokio::time::timeout(wait, first.next(&server)).await.is_err());
@@ -251,7 +267,29 @@ mod tests {
         for claim in [-1i32, i32::MIN, (100 << 20) + 1, i32::MAX] {
             let (mut client, server) = pair().await;
             client.write_all(&claim.to_be_bytes()).await.unwrap();
-            assert!(matches!(reader(100 << 20).next(&server).await, Err(ReadError::TooLarge(_))));
+            assert!(matches!(reader(100 << 20).next(&server).await, Err(ReadError::TooLarge { .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_request_without_records_is_refused_and_a_smaller_one_accounted_for_as_decoded() {
+        let header = |size: usize, api: ApiKey| [&(size as i32).to_be_bytes()[..], &api.code().to_be_bytes()].concat();
+        let (mut client, server) = pair().await;
+        client.write_all(&header(MAX_PLAIN + 1, ApiKey::Metadata)).await.unwrap();
+        let mut refused = reader(100 << 20);
+        assert!(matches!(refused.next(&server).await, Err(ReadError::TooLarge { limit: MAX_PLAIN, .. })));
+        for (api, factor) in [(ApiKey::Metadata, PLAIN_FACTOR), (ApiKey::Produce, 1)] {
+            let (mut client, server) = pair().await;
+            let mut reader = reader(100 << 20);
+            let sent = tokio::spawn(async move {
+                client.write_all(&header(1 << 20, api)).await.unwrap();
+                client.write_all(&vec![1; (1 << 20) - 2]).await.unwrap();
+                client
+            });
+            let frame = reader.next(&server).await.unwrap();
+            assert_eq!(frame.bytes.len(), 1 << 20);
+            assert_eq!(reader.budget.available(), (64 << 20) - (factor << 20));
+            sent.await.unwrap();
         }
     }
 

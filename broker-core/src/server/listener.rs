@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::budget::MemoryBudget;
 use super::connection::{Connection, Ended};
 use super::frame_reader::ReadError;
+use super::log_limit::LogLimit;
 use crate::api::{Cancellation, RequestContext, Services};
 use crate::config::BrokerConfig;
 use crate::config::listeners::Endpoint;
@@ -91,6 +92,7 @@ impl Server {
     /// Serve `listeners` until `stopping` says true.
     pub fn start(services: &Arc<Services>, listeners: Vec<BoundListener>, stopping: &watch::Receiver<bool>) -> Self {
         let budget = MemoryBudget::new(services.config.request_memory_bytes);
+        let refusals = Arc::new(LogLimit::default());
         let census = Arc::new(Mutex::new(Census::default()));
         let mut acceptors = JoinSet::new();
         for listener in listeners {
@@ -98,6 +100,7 @@ impl Server {
                 services: services.clone(),
                 budget: budget.clone(),
                 census: census.clone(),
+                refusals: refusals.clone(),
                 stop: stopping.clone(),
                 name: listener.name,
             };
@@ -124,6 +127,7 @@ struct Acceptor {
     services: Arc<Services>,
     budget: MemoryBudget,
     census: Arc<Mutex<Census>>,
+    refusals: Arc<LogLimit>,
     stop: watch::Receiver<bool>,
     name: Arc<str>,
 }
@@ -171,7 +175,7 @@ impl Acceptor {
     fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Place) -> impl Future<Output = ()> + use<> {
         // Answers are written whole; waiting to fill packets only delays them.
         let _ = stream.set_nodelay(true);
-        let (services, stop) = (self.services.clone(), self.stop.clone());
+        let (services, stop, refusals) = (self.services.clone(), self.stop.clone(), self.refusals.clone());
         let ctx = RequestContext {
             principal: Principal::anonymous(),
             listener: self.name.clone(),
@@ -189,11 +193,10 @@ impl Acceptor {
             services.metrics.connections_opened.add(1);
             let ended = Box::pin(connection.run(stop)).await;
             services.metrics.connections_closed.add(1);
-            match ended {
-                Ended::Malformed(_) | Ended::Read(ReadError::TooLarge(_)) => {
-                    tracing::warn!(%peer, reason = %ended, "connection closed");
-                }
-                ended => tracing::debug!(%peer, reason = %ended, "connection closed"),
+            let loud = matches!(ended, Ended::Malformed(_) | Ended::Read(ReadError::TooLarge { .. }));
+            match loud.then(|| refusals.admit(services.env.clock.now())).flatten() {
+                Some(left_out) => tracing::warn!(%peer, reason = %ended, left_out, "connection closed"),
+                None => tracing::debug!(%peer, reason = %ended, "connection closed"),
             }
         }
     }

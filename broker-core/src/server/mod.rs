@@ -4,6 +4,7 @@ mod budget;
 mod connection;
 mod frame_reader;
 mod listener;
+mod log_limit;
 mod output;
 mod pending;
 

@@ -32,7 +32,7 @@ pub(super) struct Inner {
     pub protected: RwLock<Option<ProtectedGroups>>,
     pub shards: Vec<Shard>,
     pub timers: Timers,
-    pub commit_budget: Arc<Semaphore>,
+    pub write_budget: Arc<Semaphore>,
     /// Set once the topic is known to exist.
     pub created: AtomicBool,
     /// False once the coordinator stops.
@@ -55,7 +55,7 @@ impl Inner {
             shards: (0..count.unwrap_or(options.partitions).max(1)).map(Shard::new).collect(),
             protected: RwLock::new(None),
             timers: Timers::default(),
-            commit_budget: Arc::new(Semaphore::new(options.max_pending_commit_bytes)),
+            write_budget: Arc::new(Semaphore::new(options.max_pending_write_bytes)),
             created: AtomicBool::new(count.is_some()),
             active: watch::Sender::new(true),
             group_count: AtomicUsize::new(0),

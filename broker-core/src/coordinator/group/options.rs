@@ -23,8 +23,8 @@ pub struct GroupCoordinatorOptions {
     pub retention_check_interval: Duration,
     /// How long a request waits for its partition to be loaded before it is told to come again.
     pub load_wait: Duration,
-    /// Bytes of commits on their way to the log, over all groups; commits wait for room (invariant 9).
-    pub max_pending_commit_bytes: usize,
+    /// Bytes of commits and deletions on their way to the log, over all groups; further ones wait (invariant 9).
+    pub max_pending_write_bytes: usize,
     /// Memory that the members of all groups may take (invariant 9).
     pub max_member_bytes: usize,
     /// Groups that clients may create, over all partitions (invariant 9). What the log holds is always loaded.
@@ -40,7 +40,7 @@ impl Default for GroupCoordinatorOptions {
             offsets_retention: Duration::from_secs(10_080 * 60),
             retention_check_interval: Duration::from_secs(600),
             load_wait: Duration::from_secs(1),
-            max_pending_commit_bytes: 16 << 20,
+            max_pending_write_bytes: 16 << 20,
             max_member_bytes: 128 << 20,
             max_groups: 200_000,
         }

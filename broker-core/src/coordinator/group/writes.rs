@@ -107,11 +107,12 @@ pub(super) struct DeleteGroupWrite {
     group: String,
     outcome: Result<(), GroupError>,
     reply: oneshot::Sender<Result<(), GroupError>>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl DeleteGroupWrite {
-    pub fn new(group: String, reply: oneshot::Sender<Result<(), GroupError>>) -> Self {
-        Self { group, outcome: Err(GroupError::GroupIdNotFound), reply }
+    pub fn new(group: String, reply: oneshot::Sender<Result<(), GroupError>>, permit: OwnedSemaphorePermit) -> Self {
+        Self { group, outcome: Err(GroupError::GroupIdNotFound), reply, _permit: permit }
     }
 }
 
@@ -153,11 +154,17 @@ pub(super) struct DeleteOffsetsWrite {
     group: String,
     selection: Vec<TopicPartition>,
     reply: oneshot::Sender<Result<(), GroupError>>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl DeleteOffsetsWrite {
-    pub fn new(group: String, selection: Vec<TopicPartition>, reply: oneshot::Sender<Result<(), GroupError>>) -> Self {
-        Self { group, selection, reply }
+    pub fn new(
+        group: String,
+        selection: Vec<TopicPartition>,
+        reply: oneshot::Sender<Result<(), GroupError>>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { group, selection, reply, _permit: permit }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::super::error_map::code_of;
 use super::super::machine::GroupError;
 use super::super::writes::DeleteGroupWrite;
-use super::{Caller, GroupCoordinator, check_group_id};
+use super::{Caller, GroupCoordinator, WRITE_OVERHEAD, check_group_id};
 
 impl GroupCoordinator {
     /// Removes empty groups with their offsets.
@@ -23,8 +23,9 @@ impl GroupCoordinator {
     async fn delete_group(&self, group: &str) -> Result<(), GroupError> {
         check_group_id(group)?;
         self.inner.ready(group).await?;
+        let permit = self.write_permit(group.len() + WRITE_OVERHEAD).await?;
         let (reply, done) = oneshot::channel();
-        let write = DeleteGroupWrite::new(group.to_owned(), reply);
+        let write = DeleteGroupWrite::new(group.to_owned(), reply, permit);
         self.inner.enqueue(self.inner.shard_of(group), Box::new(write));
         done.await.unwrap_or(Err(GroupError::CoordinatorNotAvailable))
     }

@@ -15,6 +15,9 @@ use super::entry::Entry;
 use super::machine::GroupError;
 use super::{Caller, GroupCoordinator};
 
+/// What an entry of a write takes in memory beside its names.
+const WRITE_OVERHEAD: usize = 64;
+
 /// Longest string the record formats can hold.
 const MAX_STRING: usize = i16::MAX as usize;
 

@@ -107,7 +107,7 @@ impl GroupCoordinator {
             transactional: false,
         };
         let encoded = encode(group, &accepted)?;
-        let permit = self.commit_permit(&encoded).await?;
+        let permit = self.write_permit(encoded.iter().map(EncodedRecord::len).sum()).await?;
         let (reply, done) = oneshot::channel();
         let write = CommitWrite { group: group.to_owned(), offsets: accepted, encoded, reply, _permit: permit };
         let step = |entry: &mut super::Entry, now: Now| {
@@ -126,11 +126,11 @@ impl GroupCoordinator {
         done.await.unwrap_or(Err(GroupError::CoordinatorNotAvailable))
     }
 
-    /// Waits for room among the commits on their way to the log (invariant 9).
-    async fn commit_permit(&self, encoded: &[EncodedRecord]) -> Result<OwnedSemaphorePermit, GroupError> {
-        let bytes: usize = encoded.iter().map(EncodedRecord::len).sum();
-        let permits = bytes.clamp(1, self.inner.options.max_pending_commit_bytes);
-        let budget = Arc::clone(&self.inner.commit_budget);
+    /// Waits for room among what clients have on its way to the log (invariant 9): a write goes on when its client is gone,
+    /// so nothing else bounds how many there are.
+    pub(super) async fn write_permit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, GroupError> {
+        let permits = bytes.clamp(1, self.inner.options.max_pending_write_bytes);
+        let budget = Arc::clone(&self.inner.write_budget);
         let permits = u32::try_from(permits).unwrap_or(u32::MAX);
         budget.acquire_many_owned(permits).await.map_err(|_| GroupError::CoordinatorNotAvailable)
     }

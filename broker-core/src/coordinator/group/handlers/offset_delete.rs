@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::super::machine::GroupError;
 use super::super::writes::DeleteOffsetsWrite;
-use super::{Caller, GroupCoordinator, check_member_group_id};
+use super::{Caller, GroupCoordinator, WRITE_OVERHEAD, check_member_group_id};
 
 impl GroupCoordinator {
     /// Deletes single offsets of topics the group does not consume.
@@ -27,6 +27,8 @@ impl GroupCoordinator {
         let group = &request.group_id;
         check_member_group_id(group)?;
         self.inner.ready(group).await?;
+        let size = |topic: &OffsetDeleteRequestTopic| topic.partitions.len() * (topic.name.len() + WRITE_OVERHEAD);
+        let permit = self.write_permit(request.topics.iter().map(size).sum()).await?;
         let (reply, done) = oneshot::channel();
         let checked = self.inner.look(group, |entry, _now| {
             entry.group.validate_offset_delete()?;
@@ -44,7 +46,7 @@ impl GroupCoordinator {
             for (topic, _) in request.topics.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == ErrorCode::None) {
                 selection.extend(topic.partitions.iter().map(|p| (topic.name.clone(), p.partition_index)));
             }
-            let write = DeleteOffsetsWrite::new(group.clone(), selection, reply);
+            let write = DeleteOffsetsWrite::new(group.clone(), selection, reply, permit);
             self.inner.enqueue(self.inner.shard_of(group), Box::new(write));
             Ok(verdicts)
         });

@@ -285,3 +285,24 @@ async fn what_is_named_twice_is_answered_once() {
         answer.groups[0].topics.iter().flat_map(|topic| &topic.partitions).map(|p| p.partition_index).collect();
     assert_eq!(partitions, [0, 1]);
 }
+
+/// A write goes on when its client is gone. Clients that send and go while the log stands still must not pile up more.
+#[tokio::test(start_paused = true)]
+async fn deletions_of_clients_that_are_gone_are_bounded() {
+    let f = Fixture::with(GroupCoordinatorOptions { max_pending_write_bytes: 1000, ..Default::default() });
+    f.member().await;
+    f.log.appends_open.send_replace(false);
+    for _ in 0..100 {
+        let partitions = vec![offset_delete::OffsetDeleteRequestPartition { partition_index: 7 }];
+        let topics = vec![offset_delete::OffsetDeleteRequestTopic { name: "u".to_owned(), partitions }];
+        let deletion = OffsetDeleteRequest { group_id: "g".to_owned(), topics };
+        let groups = DeleteGroupsRequest { groups_names: vec!["g".to_owned()] };
+        let (who, moment) = (caller(0), Duration::from_millis(1));
+        let commit = commit_request("g", "t", 0, 1);
+        let _ = levada_env::time::timeout(moment, f.coordinator.offset_commit(&caller(9), commit)).await;
+        let _ = levada_env::time::timeout(moment, f.coordinator.offset_delete(&who, &deletion)).await;
+        let _ = levada_env::time::timeout(moment, f.coordinator.delete_groups(&who, &groups)).await;
+    }
+    let queued: usize = f.coordinator.inner.shards.iter().map(|shard| shard.queue.lock().writes.len()).sum();
+    assert!(queued < 30, "{queued}");
+}
