@@ -16,9 +16,15 @@ use super::segment::{
 /// Left by a checkpoint that was being replaced.
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
-/// Puts the directory in order.
-pub(super) fn clear(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+/// Ends of the names of files that are removed, whatever else becomes of what is in them.
+const SUFFIXES: [&str; 4] = [DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, TEMPORARY_SUFFIX];
+
+/// Puts the directory in order and gives the names of its files.
+pub(super) fn clear(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<String>> {
     let names = files(disk, dir)?;
+    if !names.iter().any(|name| is_leftover(name)) {
+        return Ok(names);
+    }
     let base_of = |name: &String, suffix: &str| parse_file_name(name.strip_suffix(suffix)?).map(|(base, _)| base);
     // Several files are made in place of one: while one of them is not finished, none replaces anything.
     let unfinished = names.iter().filter_map(|name| base_of(name, CLEANED_SUFFIX)).min().unwrap_or(i64::MAX);
@@ -28,13 +34,16 @@ pub(super) fn clear(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
             complete(disk, dir, &names, base)?;
         }
     }
-    for name in files(disk, dir)? {
-        let suffixes = [DELETED_SUFFIX, CLEANED_SUFFIX, SWAP_SUFFIX, TEMPORARY_SUFFIX];
-        if suffixes.iter().any(|suffix| name.ends_with(suffix)) {
-            disk.remove_file(&dir.join(name))?;
-        }
+    let (leftovers, kept) = files(disk, dir)?.into_iter().partition(|name| is_leftover(name));
+    let leftovers: Vec<String> = leftovers;
+    for name in leftovers {
+        disk.remove_file(&dir.join(name))?;
     }
-    Ok(())
+    Ok(kept)
+}
+
+fn is_leftover(name: &str) -> bool {
+    SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
 fn files(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<String>> {

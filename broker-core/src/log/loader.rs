@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 use arc_swap::ArcSwap;
-use levada_env::disk::FileKind;
 use levada_env::{Disk, DiskFile, Env, Instant};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
@@ -147,24 +146,16 @@ struct Loaded {
     made_segment: bool,
 }
 
-/// What is in the partition's directory.
-#[derive(Default)]
-struct Files {
-    /// Base offset and size of each log file, ascending.
-    logs: Vec<(i64, u64)>,
-    snapshots: Vec<i64>,
-}
-
 impl Loader<'_> {
     fn disk(&self) -> &Arc<dyn Disk> {
         &self.context.env.disk
     }
 
     fn run(&mut self) -> io::Result<Loaded> {
-        let files = self.list()?;
+        let logs = self.list()?;
         let now_ms = self.context.env.clock.wall_ms();
-        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(files.logs.len().max(1));
-        for (base_offset, size) in &files.logs {
+        let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(logs.len().max(1));
+        for (base_offset, size) in &logs {
             segments.push(Arc::new(Segment::found(self.disk(), &self.dir, *base_offset, *size, now_ms)));
         }
         let mut epochs = self.load_epochs()?;
@@ -187,22 +178,16 @@ impl Loader<'_> {
         Ok(Loaded { segments, log_end, epochs, producers, made_segment })
     }
 
-    fn list(&self) -> io::Result<Files> {
-        leftovers::clear(&**self.disk(), &self.dir)?;
-        let mut files = Files::default();
-        for entry in self.disk().read_dir(&self.dir)? {
-            let path = self.dir.join(&entry.name);
-            if entry.kind != FileKind::File {
-                continue;
-            }
-            match parse_file_name(&entry.name) {
-                Some((base_offset, LOG_SUFFIX)) => files.logs.push((base_offset, self.disk().metadata(&path)?.len)),
-                Some((offset, SNAPSHOT_SUFFIX)) => files.snapshots.push(offset),
-                _ => {}
+    /// Puts the directory in order. Base offset and size of each log file, ascending.
+    fn list(&self) -> io::Result<Vec<(i64, u64)>> {
+        let mut logs = Vec::new();
+        for name in leftovers::clear(&**self.disk(), &self.dir)? {
+            if let Some((base_offset, LOG_SUFFIX)) = parse_file_name(&name) {
+                logs.push((base_offset, self.disk().metadata(&self.dir.join(&name))?.len));
             }
         }
-        files.logs.sort_unstable();
-        Ok(files)
+        logs.sort_unstable();
+        Ok(logs)
     }
 
     /// The log end after an orderly stop, unless anything contradicts that it was one.
