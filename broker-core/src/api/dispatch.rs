@@ -11,7 +11,7 @@ use super::services::Services;
 use super::{
     alter_configs, api_versions, create_partitions, create_topics, delete_records, delete_topics, describe_cluster,
     describe_configs, describe_log_dirs, describe_topic_partitions, fetch, find_coordinator, groups,
-    incremental_alter_configs, init_producer_id, list_config_resources, list_offsets, metadata,
+    incremental_alter_configs, init_producer_id, limits, list_config_resources, list_offsets, metadata,
     offset_for_leader_epoch, produce,
 };
 use crate::quorum::BoxFuture;
@@ -53,6 +53,10 @@ pub fn may_overlap(request: &RequestKind) -> bool {
 /// begun one after the other.
 pub async fn begin(services: &Arc<Services>, ctx: &RequestContext, request: RequestKind) -> Begun {
     services.metrics.count_request(request.api_key());
+    if limits::names_too_much(&request) {
+        tracing::debug!(api = %request.api_key(), "request names too much");
+        return Begun::Ready(Answer::Disconnect);
+    }
     let deadline = patience(&request).map(|patience| services.env.clock.now() + patience);
     let ctx = RequestContext { deadline, ..ctx.clone() };
     match request {

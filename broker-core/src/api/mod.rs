@@ -22,6 +22,7 @@ mod find_coordinator;
 mod groups;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod limits;
 mod list_config_resources;
 mod list_offsets;
 mod metadata;

@@ -54,14 +54,7 @@ struct Topic {
     slots: Vec<Slot>,
 }
 
-/// Most partitions that one request may have; more than any producer has, and each takes memory until it is answered.
-const MAX_PARTITIONS: usize = 100_000;
-
 pub(super) async fn begin(services: &Arc<Services>, ctx: &RequestContext, request: ProduceRequest) -> Begun {
-    if request.topic_data.iter().map(|topic| topic.partition_data.len()).sum::<usize>() > MAX_PARTITIONS {
-        // There is no error for the whole request.
-        return Begun::Ready(Answer::Disconnect);
-    }
     let acks = request.acks;
     let mut bytes = 0;
     let mut topics = Vec::with_capacity(request.topic_data.len());

@@ -4,6 +4,7 @@ use levada_env::{Rng, SeededRng};
 use levada_wire::ErrorCode;
 use levada_wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use levada_wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use levada_wire::messages::find_coordinator::FindCoordinatorRequest;
 use levada_wire::messages::incremental_alter_configs::{
     AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
 };
@@ -183,7 +184,7 @@ async fn a_configuration_value_has_a_longest_length() {
 }
 
 #[tokio::test]
-async fn requests_with_more_partitions_than_any_client_has_close_the_connection() {
+async fn requests_that_name_more_than_any_client_has_close_the_connection() {
     let t = TestBroker::start().await;
     let id = t.create("t", 1, &[]).await;
     let many: Vec<(i32, i64)> = (0..100_001).map(|index| (index, 0)).collect();
@@ -195,6 +196,10 @@ async fn requests_with_more_partitions_than_any_client_has_close_the_connection(
     request.topic_data[0].partition_data = vec![partition; 100_001];
     let mut client = t.connect().await;
     client.send(request, 13).await;
+    assert!(client.is_closed().await);
+    let coordinator_keys = (0..100_001).map(|i: usize| i.to_string()).collect();
+    let mut client = t.connect().await;
+    client.send(FindCoordinatorRequest { coordinator_keys, ..FindCoordinatorRequest::default() }, 6).await;
     assert!(client.is_closed().await);
     still_serves(&t).await;
     t.broker.shutdown().await;

@@ -29,9 +29,6 @@ use crate::security::{Operation, QuotaKind, Resource};
 pub(super) use self::session::SessionError;
 pub use self::session_cache::FetchSessionCache;
 
-/// Most partitions that one request may name; more than any consumer has, and each takes memory until it is answered.
-const MAX_PARTITIONS: usize = 100_000;
-
 /// Records that are still in a segment file.
 pub struct FileRecords {
     /// Where they are.
@@ -55,10 +52,6 @@ pub(super) fn begin(services: &Arc<Services>, ctx: RequestContext, request: &Fet
     if is_follower {
         // Replication comes over a listener of its own, never over one that clients use.
         return refuse(ErrorCode::ClusterAuthorizationFailed);
-    }
-    if request.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>() > MAX_PARTITIONS {
-        // The oldest versions have no error for the whole request.
-        return Begun::Ready(Answer::Disconnect);
     }
     let session = match services.sessions.open(request, ctx.api_version) {
         Ok(session) => session,
