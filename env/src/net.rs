@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::Interest;
 pub use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -47,8 +48,15 @@ pub async fn is_read_closed(stream: &TcpStream) -> bool {
 
 /// Sends `len` bytes of `file` from `offset` without copying them through the process. Fails with `Unsupported` where the file has no
 /// descriptor (simulation) and with `UnexpectedEof` where the file was cut meanwhile: then the peer has part of an answer and the
-/// connection must be closed. Pages that are not in memory block the calling thread: have cold ranges read ahead first.
-pub async fn sendfile(stream: &TcpStream, file: &dyn DiskFile, offset: u64, len: u64) -> io::Result<()> {
+/// connection must be closed. Pages that are not in memory block the calling thread: have cold ranges read ahead first. `progress` grows by
+/// what is sent, for those who watch over it.
+pub async fn sendfile(
+    stream: &TcpStream,
+    file: &dyn DiskFile,
+    offset: u64,
+    len: u64,
+    progress: &AtomicU64,
+) -> io::Result<()> {
     let descriptor = file.descriptor().ok_or(io::ErrorKind::Unsupported)?;
     let (mut position, end) = (offset, offset.saturating_add(len));
     while position < end {
@@ -59,6 +67,7 @@ pub async fn sendfile(stream: &TcpStream, file: &dyn DiskFile, offset: u64, len:
         if sent == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        progress.fetch_add(sent as u64, Ordering::Relaxed);
     }
     Ok(())
 }
@@ -84,8 +93,11 @@ mod tests {
             got
         });
         let (stream, _) = listener.accept().await.unwrap();
-        sendfile(&stream, &*file, 1000, 2_500_000).await.unwrap();
-        assert_eq!(sendfile(&stream, &*file, 3_000_000, 1).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let progress = AtomicU64::new(0);
+        sendfile(&stream, &*file, 1000, 2_500_000, &progress).await.unwrap();
+        assert_eq!(progress.load(Ordering::Relaxed), 2_500_000);
+        let beyond = sendfile(&stream, &*file, 3_000_000, 1, &progress).await;
+        assert_eq!(beyond.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         drop(stream);
         assert!(reader.await.unwrap() == content[1000..2_501_000]);
     }

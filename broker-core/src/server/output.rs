@@ -19,9 +19,6 @@ const SENDFILE_FROM: usize = 32 << 10;
 /// Slices given to one vectored write.
 const SLICES: usize = 64;
 
-/// A file range is sent in pieces of this size, so that progress is seen.
-const SENDFILE_PIECE: u64 = 256 << 10;
-
 /// Bytes written so far, for whoever watches over a write.
 pub(super) type Progress = AtomicU64;
 
@@ -126,14 +123,8 @@ impl Output {
             return Ok(());
         }
         read_ahead(disk, &records.range).await?;
-        let (mut position, end) = (records.range.position, records.range.position + records.range.len as u64);
-        while position < end {
-            let piece = SENDFILE_PIECE.min(end - position);
-            sendfile(stream, &*records.range.file, position, piece).await?;
-            progress.fetch_add(piece, Ordering::Relaxed);
-            position += piece;
-        }
-        Ok(())
+        let range = &records.range;
+        sendfile(stream, &*range.file, range.position, range.len as u64, progress).await
     }
 }
 
