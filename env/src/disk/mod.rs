@@ -3,6 +3,8 @@
 //! The log calls file operations only inside submitted jobs (or at start-up). The real disk ([`RealDisk`]) runs jobs on its own threads;
 //! the simulated one ([`crate::sim::SimDisk`]) runs them as tasks of the current runtime after a seeded delay.
 
+mod file_system;
+mod gate;
 mod pool;
 mod real;
 
@@ -12,7 +14,11 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use file_system::FileSystem;
+pub use gate::Gate;
 pub use real::RealDisk;
+
+use crate::time::Duration;
 
 /// A piece of disk work. It must not wait for another job.
 pub type Job = Box<dyn FnOnce() + Send + 'static>;
@@ -126,8 +132,14 @@ pub trait Disk: Send + Sync + Debug + 'static {
     fn available_space(&self, path: &Path) -> io::Result<u64>;
     /// Takes an exclusive lock on the file `path`, made if missing. `WouldBlock` when another holds it.
     fn lock_exclusive(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
+    /// The file system the directory `dir` is on, for syncing all of it at once; `Unsupported`, with the cause, where that is not to be relied
+    /// upon. Open it before anything is written there.
+    fn file_system(&self, dir: &Path) -> io::Result<Arc<dyn FileSystem>>;
     /// Runs `job` on the threads of `class`. Returns at once.
     fn submit(&self, class: IoClass, job: Job);
+    /// Called by a job: holds its thread until `gate` is opened, at most for `limit`. A simulated disk does not wait, for its jobs run one
+    /// at a time; they come late as it is.
+    fn wait_at(&self, gate: &Gate, limit: Duration);
 
     /// Reads a whole file of at most `limit` bytes.
     fn read_file(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {

@@ -11,8 +11,12 @@ use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
 
+use super::file_system::RealFileSystem;
 use super::pool::Pool;
-use super::{Advice, DirEntry, Disk, DiskFile, DiskLock, FileKind, IoClass, Job, Metadata, OpenOptions};
+use super::{
+    Advice, DirEntry, Disk, DiskFile, DiskLock, FileKind, FileSystem, Gate, IoClass, Job, Metadata, OpenOptions,
+};
+use crate::time::Duration;
 
 /// Distance of the bytes looked at to tell whether a range is in memory.
 const CACHE_PROBE: usize = 128 << 10;
@@ -143,6 +147,14 @@ impl Disk for RealDisk {
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    fn file_system(&self, dir: &Path) -> io::Result<Arc<dyn FileSystem>> {
+        Ok(Arc::new(RealFileSystem::open(dir)?))
+    }
+
+    fn wait_at(&self, gate: &Gate, limit: Duration) {
+        gate.wait(limit);
     }
 
     fn submit(&self, class: IoClass, job: Job) {

@@ -9,8 +9,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::file_system::SimFileSystem;
 use super::tree::{DirOp, Node, State, has_parent};
-use crate::disk::{Advice, DirEntry, Disk, DiskFile, DiskLock, FileKind, IoClass, Job, Metadata, OpenOptions};
+use crate::disk::{
+    Advice, DirEntry, Disk, DiskFile, DiskLock, FileKind, FileSystem, Gate, IoClass, Job, Metadata, OpenOptions,
+};
 use crate::rng::{Rng, SeededRng};
 use crate::time::Duration;
 
@@ -21,7 +24,7 @@ pub struct SimFaults {
     pub capacity: Option<u64>,
     /// The next so many writes fail with EIO.
     pub fail_writes: u32,
-    /// The next so many syncs of files or directories fail with EIO.
+    /// The next so many syncs of files, directories or the whole file system fail with EIO.
     pub fail_syncs: u32,
     /// The next so many reads fail with EIO.
     pub fail_reads: u32,
@@ -44,10 +47,10 @@ pub struct SimDisk {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     rng: SeededRng,
-    state: Mutex<State>,
-    faults: Mutex<SimFaults>,
+    pub(super) state: Mutex<State>,
+    pub(super) faults: Mutex<SimFaults>,
     locks: Mutex<BTreeSet<PathBuf>>,
     trace: Mutex<Trace>,
     dead: std::sync::atomic::AtomicBool,
@@ -123,7 +126,7 @@ impl SimDisk {
 }
 
 impl Inner {
-    fn alive(&self, what: &str, path: &Path, a: u64, b: u64) -> io::Result<()> {
+    pub(super) fn alive(&self, what: &str, path: &Path, a: u64, b: u64) -> io::Result<()> {
         if self.dead.load(std::sync::atomic::Ordering::SeqCst) {
             return Err(io::Error::other("the simulated machine has lost power"));
         }
@@ -136,7 +139,7 @@ impl Inner {
         Ok(())
     }
 
-    fn fail(&self, pick: impl FnOnce(&mut SimFaults) -> &mut u32) -> io::Result<()> {
+    pub(super) fn fail(&self, pick: impl FnOnce(&mut SimFaults) -> &mut u32) -> io::Result<()> {
         let mut faults = self.faults.lock();
         let left = pick(&mut faults);
         if *left > 0 {
@@ -311,6 +314,13 @@ impl Disk for SimDisk {
         }
         Ok(Box::new(SimLock { inner: Arc::clone(&self.inner), path: path.to_owned() }))
     }
+
+    fn file_system(&self, dir: &Path) -> io::Result<Arc<dyn FileSystem>> {
+        self.inner.alive("file-system", dir, 0, 0)?;
+        Ok(Arc::new(SimFileSystem { inner: Arc::clone(&self.inner) }))
+    }
+
+    fn wait_at(&self, _gate: &Gate, _limit: Duration) {}
 
     /// Runs the job as a task after a delay that depends on the seed and the class, so that jobs of different partitions overlap and
     /// overtake each other; each log has at most one job of a kind in flight, so its own order holds.

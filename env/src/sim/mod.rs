@@ -1,6 +1,7 @@
 //! Simulated time and disk for seeded tests of whole nodes. Use under a current-thread tokio runtime with its clock paused.
 
 mod disk;
+mod file_system;
 mod tree;
 
 use std::sync::Arc;

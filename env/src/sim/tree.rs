@@ -141,6 +141,16 @@ impl State {
         }
     }
 
+    /// Everything that was written or changed is durable.
+    pub(super) fn sync_all(&mut self) {
+        for op in std::mem::take(&mut self.journal) {
+            apply(&mut self.durable_tree, &op);
+        }
+        for inode in self.inodes.values_mut() {
+            inode.sync();
+        }
+    }
+
     pub(super) fn used(&self) -> u64 {
         self.inodes.values().map(|inode| inode.current.len() as u64).sum()
     }
