@@ -194,6 +194,7 @@ fn log_options(config: &BrokerConfig) -> LogManagerOptions {
         tail_cache_bytes: config.tail_cache_bytes,
         append_queue_bytes: config.append_queue_bytes,
         retention_check: config.retention_check_interval,
+        syncfs_min_files: config.syncfs_min_files,
         ..LogManagerOptions::new(config.log_dir.clone())
     }
 }

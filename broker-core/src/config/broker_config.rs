@@ -56,6 +56,8 @@ pub struct BrokerConfig {
     pub tail_cache_bytes: usize,
     /// `append.queue.bytes`.
     pub append_queue_bytes: usize,
+    /// `log.syncfs.min.files`; 0 never syncs a file system as a whole.
+    pub syncfs_min_files: usize,
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval: Duration,
     /// `producer.id.expiration.ms`.
@@ -131,6 +133,7 @@ impl BrokerConfig {
             describe_partition_limit: v.int("max.request.partition.size.limit") as i32,
             tail_cache_bytes: v.size("tail.cache.bytes"),
             append_queue_bytes: v.size("append.queue.bytes"),
+            syncfs_min_files: v.size("log.syncfs.min.files"),
             retention_check_interval: v.millis("log.retention.check.interval.ms"),
             producer_id_expiration: v.millis("producer.id.expiration.ms"),
             full_record_validation: get_or_default(values, "record.validation") == "full",

@@ -336,6 +336,13 @@ pub const BROKER_KEYS: &[KeyDef] = &[
         "How long a dropped file stays on disk before it is removed.",
     ),
     fixed(
+        "log.syncfs.min.files",
+        KeyType::Int,
+        Some("4"),
+        Allowed::Range(0, INT_MAX),
+        "From this many files waiting for a sync at once, one syncfs serves them all; it also writes what other programs left dirty on that file system. 0 never uses it.",
+    ),
+    fixed(
         "max.connections",
         KeyType::Int,
         Some("2147483647"),

@@ -114,7 +114,7 @@ impl Inner {
         self.first_unstable.store(writer.producers.first_unstable_offset().unwrap_or(-1), Ordering::Release);
         self.appended_bytes.fetch_add(chunk.size, Ordering::Relaxed);
         self.observe(|observer| observer.on_append(end));
-        self.after_append(end);
+        self.after_append(end, chunk.batches.len(), chunk.size);
     }
 }
 

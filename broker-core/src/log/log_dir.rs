@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::byte_budget::ByteBudget;
 use super::retention::Trash;
+use super::sync::{SyncCounts, SyncQueue};
 use super::{LogError, LogManagerOptions};
 
 /// Free space is asked for again after this many bytes were appended, however much there was.
@@ -49,6 +50,7 @@ pub struct LogDir {
     /// Held by the one log being compacted.
     pub(super) cleaning: Mutex<()>,
     trash: Mutex<Trash>,
+    pub(super) syncs: SyncQueue,
     checkpointer: OnceLock<Checkpointer>,
     lock: Mutex<Option<Box<dyn DiskLock>>>,
 }
@@ -67,6 +69,7 @@ impl LogDir {
         options: &LogManagerOptions,
         lock: Option<Box<dyn DiskLock>>,
     ) -> Self {
+        let syncs = SyncQueue::open(&env, &path, options.syncfs_min_files);
         Self {
             path: Arc::new(path),
             lane,
@@ -81,6 +84,7 @@ impl LogDir {
             refused: AtomicU64::new(0),
             cleaning: Mutex::default(),
             trash: Mutex::default(),
+            syncs,
             checkpointer: OnceLock::new(),
             lock: Mutex::new(lock),
         }
@@ -191,6 +195,11 @@ impl LogDir {
     pub(super) fn storage_full(&self) -> LogError {
         self.refused.fetch_add(1, Ordering::Relaxed);
         LogError::StorageFull { dir: Arc::clone(&self.path) }
+    }
+
+    /// How records were made durable so far.
+    pub fn sync_counts(&self) -> SyncCounts {
+        self.syncs.counts()
     }
 
     /// Writes refused for lack of space so far.

@@ -46,6 +46,8 @@ pub struct LogManagerOptions {
     pub tail_cache_bytes: usize,
     /// Unused buffers kept.
     pub idle_buffer_bytes: usize,
+    /// From so many files of a log directory that wait for a sync at once, one `syncfs` serves them all; 0 never uses it.
+    pub syncfs_min_files: usize,
     /// How often retention is enforced.
     pub retention_check: Duration,
 }
@@ -63,6 +65,7 @@ impl LogManagerOptions {
             unpack_bytes: 64 << 20,
             tail_cache_bytes: 16 << 20,
             idle_buffer_bytes: 16 << 20,
+            syncfs_min_files: super::DEFAULT_SYNCFS_MIN_FILES,
             retention_check: Duration::from_secs(300),
         }
     }

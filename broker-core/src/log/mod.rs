@@ -98,6 +98,7 @@ pub use log_dir::LogDir;
 pub use manager::{LogManager, LogManagerOptions};
 pub use partition_log::{LogObserver, PartitionLog, TopicPartition};
 pub use read::{FileRange, LogRead, ReadData, ReadLimits};
+pub use sync::{DEFAULT_SYNCFS_MIN_FILES, SyncCounts};
 pub use tail_cache::TailCache;
 pub use timestamps::TimestampOffset;
 pub use validate::{AppendOrigin, ValidatedBatches, ValidationError, ValidationRules, validate_batches};

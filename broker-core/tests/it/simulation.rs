@@ -126,8 +126,13 @@ impl Producer {
     }
 }
 
-fn config() -> BrokerConfig {
-    let pairs = [("log.segment.bytes", "1048576"), ("log.index.interval.bytes", "64")];
+/// `syncfs_min_files` is 0 to 3: never sync the whole file system, or when so many files wait.
+fn config(syncfs_min_files: &str) -> BrokerConfig {
+    let pairs = [
+        ("log.segment.bytes", "1048576"),
+        ("log.index.interval.bytes", "64"),
+        ("log.syncfs.min.files", syncfs_min_files),
+    ];
     let map = pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     BrokerConfig::from_map(Path::new("/data"), &map).unwrap()
 }
@@ -167,15 +172,21 @@ async fn check(
     Ok(())
 }
 
-/// One run: several lives of a broker, each ended by a loss of power. Answers a digest of all that happened.
-async fn live_and_crash(seed: u64, ignore_syncs: bool) -> Result<u64, String> {
+/// One run: several lives of a broker, each ended by a loss of power. Answers a digest of all that happened. The operations of each life's
+/// disk are shown to `watch`.
+async fn live_and_crash(seed: u64, ignore_syncs: bool, mut watch: Option<&mut Watch<'_>>) -> Result<u64, String> {
     let rng = SeededRng::new(seed);
     let mut machine = SimEnv::new(rng.next_u64());
     machine.disk.faults(|faults| faults.short_writes = rng.below(2) == 0);
     let world = Arc::new(Mutex::new(World::default()));
     let mut producers: Vec<Producer> = (0..PRODUCERS).map(|index| Producer::new(index, &rng)).collect();
     let mut topic: Option<Uuid> = None;
+    let syncfs_min_files = rng.below(4).to_string();
+    let config = || config(&syncfs_min_files);
     for _ in 0..3 + rng.below(3) {
+        if watch.is_some() {
+            machine.disk.keep_trace();
+        }
         let broker = Broker::start_in_process(machine.env(), config()).await.map_err(|error| error.to_string())?;
         let transport = broker.transport("simulation");
         match topic {
@@ -196,6 +207,9 @@ async fn live_and_crash(seed: u64, ignore_syncs: bool) -> Result<u64, String> {
         let running = producers.iter_mut().map(|producer| producer.run(&*transport, id, &world));
         let _ = levada_env::time::timeout(lifetime, join_in_order(running.collect())).await;
         world.lock().note(machine.disk.trace_digest());
+        if let Some(watch) = &mut watch {
+            watch(&machine.disk.take_trace());
+        }
         machine = machine.crash();
         drop(transport);
         drop(broker);
@@ -225,8 +239,15 @@ async fn join_in_order<F: Future<Output = ()>>(futures: Vec<F>) {
 }
 
 fn simulate(seed: u64, ignore_syncs: bool) -> Result<u64, String> {
+    watched(seed, ignore_syncs, None)
+}
+
+/// Sees the operations of one life's disk, a line each.
+type Watch<'a> = dyn FnMut(&[String]) + 'a;
+
+fn watched(seed: u64, ignore_syncs: bool, watch: Option<&mut Watch<'_>>) -> Result<u64, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(live_and_crash(seed, ignore_syncs))
+    runtime.block_on(live_and_crash(seed, ignore_syncs, watch))
 }
 
 #[test]
@@ -236,6 +257,19 @@ fn no_acknowledged_record_is_lost_over_a_thousand_seeds() {
             panic!("seed {seed}: {what}");
         }
     }
+}
+
+#[test]
+fn the_runs_sync_single_files_and_the_whole_file_system() {
+    let (mut single, mut whole) = (0, 0);
+    for seed in 0..20 {
+        let mut count = |trace: &[String]| {
+            single += trace.iter().filter(|line| line.starts_with("sync ") && line.contains("/t-")).count();
+            whole += trace.iter().filter(|line| line.starts_with("sync-fs ")).count();
+        };
+        watched(seed, false, Some(&mut count)).unwrap();
+    }
+    assert!(single > 100 && whole > 100, "{single} syncs of single segments, {whole} of the file system");
 }
 
 #[test]

@@ -11,4 +11,5 @@ mod model;
 mod queue;
 mod reads;
 mod support;
+mod sync;
 mod validation;
