@@ -102,7 +102,7 @@ fn checkpoints_that_wait_are_thinned_out_and_still_move_on() {
         submitted.acknowledged(0, &[at]);
     }
     assert!(submitted.waiting <= MOST_WAITING + 3, "{} wait", submitted.waiting);
-    assert!(submitted.shares.len() as u64 <= rounds, "{} batches are in flight", rounds);
+    assert!(submitted.shares.len() as u64 <= rounds, "{rounds} batches are in flight");
     let done: Vec<u64> = (1..rounds).map(|at| rounds + at).collect();
     submitted.acknowledged(2 * rounds, &done);
     submitted.acknowledged(2 * rounds, &[0]);
