@@ -87,4 +87,14 @@ pub struct SinkRecord {
     pub timestamp_type: TimestampType,
     /// Headers.
     pub headers: Headers,
+    /// The topic it was read from, where a transform has changed `topic` (KIP-793). Offsets are always those of this
+    /// one; see [`SinkRecord::original_topic`].
+    pub original_topic: Option<Arc<str>>,
+}
+
+impl SinkRecord {
+    /// The topic that `partition` and `offset` belong to: the one it was read from, whatever transforms made of its name.
+    pub fn original_topic(&self) -> &Arc<str> {
+        self.original_topic.as_ref().unwrap_or(&self.topic)
+    }
 }

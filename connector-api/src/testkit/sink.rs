@@ -110,5 +110,6 @@ pub fn record(topic: &str, partition: i32, offset: i64, value: Value) -> SinkRec
         timestamp: 0,
         timestamp_type: TimestampType::CreateTime,
         headers: Vec::new(),
+        original_topic: None,
     }
 }

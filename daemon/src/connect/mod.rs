@@ -8,6 +8,7 @@ pub mod health;
 pub mod herder;
 pub mod metrics;
 pub mod plugin;
+pub mod predicate;
 pub mod sink_task;
 pub mod source_task;
 pub mod store;

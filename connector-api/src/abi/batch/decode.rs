@@ -41,7 +41,7 @@ pub fn read_sink(bytes: Bytes) -> Result<Vec<SinkRecord>> {
     let mut records = Vec::with_capacity(count);
     for _ in 0..count {
         let end = reader.end()?;
-        records.push(tables.sink_record(&mut reader)?);
+        records.push(tables.sink_record(&mut reader, end)?);
         reader.leave(end)?;
     }
     finished(&reader)?;
@@ -100,7 +100,7 @@ impl Tables {
         Ok(SourceRecord { topic, partition, key_schema, key, value_schema, value, timestamp, headers })
     }
 
-    fn sink_record(&self, reader: &mut Reader) -> Result<SinkRecord> {
+    fn sink_record(&self, reader: &mut Reader, end: usize) -> Result<SinkRecord> {
         let (topic, partition, timestamp) = (self.topic(reader)?, reader.i32()?, reader.i64()?);
         let offset = reader.i64()?;
         let timestamp_type = match reader.u8()? {
@@ -111,6 +111,8 @@ impl Tables {
         let (key_schema, key) = self.valued(reader)?;
         let (value_schema, value) = self.valued(reader)?;
         let headers = self.headers(reader)?;
+        // Left out where no transform has changed the topic, and by writers that know none.
+        let original_topic = if reader.left_before(end) >= 4 { Some(self.topic(reader)?) } else { None };
         Ok(SinkRecord {
             topic,
             partition,
@@ -122,6 +124,7 @@ impl Tables {
             timestamp,
             timestamp_type,
             headers,
+            original_topic,
         })
     }
 

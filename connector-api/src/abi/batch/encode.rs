@@ -42,6 +42,7 @@ pub fn write_sink(records: &[SinkRecord]) -> Result<Vec<u8>> {
     let mut writer = Writer::default();
     for record in records {
         let topic = writer.topic(&record.topic)?;
+        let original = record.original_topic.as_ref().map(|topic| writer.topic(topic)).transpose()?;
         let Writer { schemas, rows, .. } = &mut writer;
         write::with_length(rows, |out| {
             place(out, topic, record.partition, record.timestamp);
@@ -52,7 +53,11 @@ pub fn write_sink(records: &[SinkRecord]) -> Result<Vec<u8>> {
             });
             valued(out, schemas, record.key_schema.as_ref(), &record.key)?;
             valued(out, schemas, record.value_schema.as_ref(), &record.value)?;
-            headers(out, schemas, &record.headers)
+            headers(out, schemas, &record.headers)?;
+            if let Some(original) = original {
+                out.extend_from_slice(&original.to_le_bytes());
+            }
+            Ok(())
         })?;
     }
     writer.finish(SINK, records.len())

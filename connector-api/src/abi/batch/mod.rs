@@ -19,6 +19,7 @@
 //!            key schema u32 (index or none),  key value
 //!            value schema u32 (index or none),  value value
 //!            headers list of { name text, schema u32 (index or none), value value }
+//!            sink only, where a transform has changed the topic:  original topic u32 (index)
 //! value      tag u8, then by tag
 //!              0 null     -            6 float32  4 bytes
 //!              1 boolean  u8 0 or 1    7 float64  8 bytes

@@ -90,6 +90,11 @@ impl Reader {
         Ok(self.at + len)
     }
 
+    /// How many bytes a part still has up to its end.
+    pub fn left_before(&self, end: usize) -> usize {
+        end.saturating_sub(self.at)
+    }
+
     /// Goes on to the end of a part; what is unknown there is skipped.
     pub fn leave(&mut self, end: usize) -> Result<()> {
         if self.at > end {

@@ -130,6 +130,7 @@ prop_compose! {
         offset in any::<i64>(),
         timestamp in any::<i64>(),
         late in any::<bool>(),
+        original in option::of(text()),
     ) -> SinkRecord {
         SinkRecord {
             topic: record.topic,
@@ -142,6 +143,7 @@ prop_compose! {
             timestamp,
             timestamp_type: if late { TimestampType::LogAppendTime } else { TimestampType::CreateTime },
             headers: record.headers,
+            original_topic: original.map(Arc::from),
         }
     }
 }

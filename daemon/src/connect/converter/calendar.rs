@@ -5,7 +5,7 @@ use levada_connector_api::java_text::civil;
 const DAY_MS: i64 = 86_400_000;
 
 /// Days since 1970-01-01 of a civil date; `None` when there is no such day.
-fn days(year: i64, month: u32, day: u32) -> Option<i64> {
+pub(in crate::connect) fn days(year: i64, month: u32, day: u32) -> Option<i64> {
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
@@ -24,30 +24,30 @@ fn clock(millis: i64) -> (i64, i64, i64, i64) {
 }
 
 /// `2024-02-29`.
-pub(super) fn date_text(days: i64) -> String {
+pub(in crate::connect) fn date_text(days: i64) -> String {
     let (year, month, day) = civil(days);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// `12:00:00.000Z`.
-pub(super) fn time_text(millis: i64) -> String {
+pub(in crate::connect) fn time_text(millis: i64) -> String {
     let (hour, minute, second, milli) = clock(millis);
     format!("{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
 }
 
 /// `2024-02-29T12:00:00.000Z`.
-pub(super) fn timestamp_text(millis: i64) -> String {
+pub(in crate::connect) fn timestamp_text(millis: i64) -> String {
     format!("{}T{}", date_text(millis.div_euclid(DAY_MS)), time_text(millis))
 }
 
 /// Days since the epoch of `2024-02-29`.
-pub(super) fn parse_date(text: &str) -> Option<i64> {
+pub(in crate::connect) fn parse_date(text: &str) -> Option<i64> {
     let [year, month, day] = parts(text, [4, 2, 2], ['-', '-'])?;
     days(i64::from(year), month, day)
 }
 
 /// Milliseconds since midnight of `12:00:00.000Z`.
-pub(super) fn parse_time(text: &str) -> Option<i64> {
+pub(in crate::connect) fn parse_time(text: &str) -> Option<i64> {
     let (clock, milli) = text.strip_suffix('Z')?.split_once('.')?;
     let [hour, minute, second] = parts(clock, [2, 2, 2], [':', ':'])?;
     if milli.len() != 3 || hour > 23 || minute > 59 || second > 59 || !milli.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -58,7 +58,7 @@ pub(super) fn parse_time(text: &str) -> Option<i64> {
 }
 
 /// Milliseconds since the epoch of `2024-02-29T12:00:00.000Z`.
-pub(super) fn parse_timestamp(text: &str) -> Option<i64> {
+pub(in crate::connect) fn parse_timestamp(text: &str) -> Option<i64> {
     let (date, time) = text.split_once('T')?;
     Some(parse_date(date)? * DAY_MS + parse_time(time)?)
 }

@@ -6,7 +6,7 @@ use levada_connector_api::java_text;
 const MAX_DIGITS: usize = 10_000;
 
 /// Big-endian two's complement, as short as can be, of decimal digits with an optional sign.
-pub(super) fn integer_bytes(text: &str) -> Option<Vec<u8>> {
+pub(in crate::connect) fn integer_bytes(text: &str) -> Option<Vec<u8>> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -52,7 +52,7 @@ fn negate(bytes: &mut [u8]) {
 }
 
 /// Unscaled bytes and scale of a decimal number's text (`-12.30`, `1e3`).
-pub(super) fn parse(text: &str) -> Option<(Vec<u8>, i32)> {
+pub(in crate::connect) fn parse(text: &str) -> Option<(Vec<u8>, i32)> {
     let (number, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
         None => (text, 0),
@@ -64,7 +64,7 @@ pub(super) fn parse(text: &str) -> Option<(Vec<u8>, i32)> {
 }
 
 /// The same number with another scale; `None` when digits would be lost.
-pub(super) fn rescale(unscaled: Vec<u8>, from: i32, to: i32) -> Option<Vec<u8>> {
+pub(in crate::connect) fn rescale(unscaled: Vec<u8>, from: i32, to: i32) -> Option<Vec<u8>> {
     if from == to {
         return Some(unscaled);
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 const MAX_DEPTH: usize = 64;
 
 /// Value and schema of a text that is not empty.
-pub(super) fn parse(text: &str) -> SchemaAndValue {
+pub(in crate::connect) fn parse(text: &str) -> SchemaAndValue {
     let trimmed = text.trim();
     if trimmed.starts_with(['[', '{']) {
         let mut parser = Parser { text: trimmed, at: 0 };

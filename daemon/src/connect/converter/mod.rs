@@ -4,8 +4,8 @@
 //! are built to copy nothing where the value is bytes or text already.
 
 mod bytes_converter;
-mod calendar;
-mod decimal;
+pub(in crate::connect) mod calendar;
+pub(in crate::connect) mod decimal;
 mod error;
 #[cfg(test)]
 mod golden_tests;
@@ -19,6 +19,7 @@ mod values_text;
 
 pub use bytes_converter::ByteArrayConverter;
 pub use error::ConvertError;
+pub(in crate::connect) use infer::parse as infer;
 pub use json::{DecimalFormat, JsonConverter, JsonConverterOptions};
 pub use primitive::{PrimitiveConverter, PrimitiveKind};
 pub use registry::{ConverterInfo, converters, create, create_header};

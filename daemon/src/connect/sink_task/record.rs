@@ -76,6 +76,7 @@ fn sink_record(spec: &SinkTaskSpec, partition: &TopicPartition, record: Consumed
         timestamp: record.timestamp,
         timestamp_type: record.timestamp_type,
         headers,
+        original_topic: None,
     })
 }
 
