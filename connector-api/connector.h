@@ -24,7 +24,7 @@ extern "C" {
 
 #define LEVADA_MAGIC UINT64_C(0xfe0141444156454c)
 #define LEVADA_ABI_MAJOR 0
-#define LEVADA_ABI_MINOR 1
+#define LEVADA_ABI_MINOR 2
 
 /* levada_connector.kind */
 #define LEVADA_SOURCE 1
@@ -107,6 +107,10 @@ typedef struct levada_sink_context {
     void (*warn)(void *handle, levada_slice text);
     /* Gives the context back; nothing of it may be used after that. */
     void (*release)(void *handle);
+    /* May be missing (minor version 2). Hands a record that can't be written to the connector's error handling:
+     * record is a sink batch of that record, status and text say how it failed, as a call of the task would.
+     * With 0 the record counts as handled; another status, with its text in out, is for put to answer. */
+    int32_t (*report)(void *handle, levada_slice record, int32_t status, levada_slice text, levada_buffer *out);
 } levada_sink_context;
 
 /* A source's tasks. Calls to one task come one at a time, from whatever thread. */

@@ -18,6 +18,7 @@ mod connector;
 mod error;
 pub mod java_text;
 mod offset;
+mod progress;
 mod record;
 pub mod schema;
 mod sink;
@@ -36,6 +37,7 @@ pub use levada_connector_derive::ConfigEnum;
 /// Writes [`ConnectorConfig`] for a struct of keys; see the derive's own documentation.
 pub use levada_connector_derive::ConnectorConfig;
 pub use offset::{OffsetMap, SourceOffset, SourcePartition};
+pub use progress::{Done, ItemProgress, Progress};
 pub use record::{Header, Headers, SinkRecord, SourceRecord, TimestampType};
 pub use schema::{Field, Schema, SchemaType};
 pub use sink::{Committed, SinkConnector, SinkTask, SinkTaskContext, TopicPartition};

@@ -1,6 +1,6 @@
 //! Sinks: from topics to the outside world.
 
-use crate::{Config, ConnectorContext, ConnectorInfo, OffsetChange, Result, SinkRecord};
+use crate::{Config, ConnectorContext, ConnectorError, ConnectorInfo, OffsetChange, Progress, Result, SinkRecord};
 use std::{sync::Arc, time::Duration};
 
 /// A topic partition.
@@ -67,6 +67,17 @@ pub trait SinkTaskContext: Send + Sync {
     fn warn(&self, text: &str) {
         tracing::warn!(connector = self.connector(), task = self.task(), "{text}");
     }
+
+    /// Hands a record that can't be written to the connector's error handling (Connect's errant record reporter). With
+    /// `Ok` the record counts as handled, by `errors.tolerance=all`, and is in the dead letter queue where there is one:
+    /// the task goes on without it. The error that comes back otherwise is for the task to return from `put`.
+    fn report(&self, _record: &SinkRecord, error: ConnectorError) -> Result<()> {
+        Err(error)
+    }
+
+    /// Tells how far the task has come; the last word stands until the next. Cheap enough for once a second, not for each
+    /// record.
+    fn set_progress(&self, _progress: Progress) {}
 }
 
 /// Writes the records of the partitions it is given. Lives on a thread of its own.

@@ -1,8 +1,8 @@
 //! Sources: from the outside world into topics.
 
 use crate::{
-    Config, ConnectorContext, ConnectorInfo, ExactlyOnceSupport, OffsetChange, Result, SourceOffset, SourcePartition,
-    SourceRecord,
+    Config, ConnectorContext, ConnectorInfo, ExactlyOnceSupport, OffsetChange, Progress, Result, SourceOffset,
+    SourcePartition, SourceRecord,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -119,6 +119,10 @@ pub trait SourceTaskContext: Send + Sync {
     fn warn(&self, text: &str) {
         tracing::warn!(connector = self.connector(), task = self.task(), "{text}");
     }
+
+    /// Tells how far the task has come; the last word stands until the next. Cheap enough for once a second, not for each
+    /// record.
+    fn set_progress(&self, _progress: Progress) {}
 }
 
 /// Moves records of one task configuration. Lives on a thread of its own.

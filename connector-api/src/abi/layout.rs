@@ -13,7 +13,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"LEVADA\x01\xFE");
 /// and a connector other than the file connectors have used it.
 pub const ABI_MAJOR: u16 = 0;
 /// The ABI's minor version; it grows with each addition at the end of a struct.
-pub const ABI_MINOR: u16 = 1;
+pub const ABI_MINOR: u16 = 2;
 /// Name of the symbol that a library exports.
 pub const ENTRY_SYMBOL: &str = "levada_plugin_entry";
 
@@ -82,6 +82,9 @@ abi_struct! {
         warn(handle: *mut c_void, text: Slice) -> ();
         /// Gives the context back; nothing of it may be used after that.
         release(handle: *mut c_void) -> ();
+        /// May be missing (minor version 2). Tells how far the task has come: JSON object {"phase", "tables", "rows",
+        /// "eta_ms", "lag_ms", "lag_bytes", "items"}, each of them optional (docs/plugins.md).
+        progress(handle: *mut c_void, progress: Slice) -> ();
     }
 
     /// What the daemon offers a sink task; the rules are those of the source's context.
@@ -105,6 +108,13 @@ abi_struct! {
         warn(handle: *mut c_void, text: Slice) -> ();
         /// Gives the context back; nothing of it may be used after that.
         release(handle: *mut c_void) -> ();
+        /// May be missing (minor version 2). Hands a record that can't be written to the connector's error handling:
+        /// `record` is a sink batch of that record, `status` and `text` say how it failed, as a call of the task would.
+        /// With 0 the record counts as handled; another status, with its text in `out`, is for `put` to answer.
+        report(handle: *mut c_void, record: Slice, status: i32, text: Slice, out: *mut Buffer) -> i32;
+        /// May be missing (minor version 2). Tells how far the task has come: JSON object {"phase", "tables", "rows",
+        /// "eta_ms", "lag_ms", "lag_bytes", "items"}, each of them optional (docs/plugins.md).
+        progress(handle: *mut c_void, progress: Slice) -> ();
     }
 
     /// A source's tasks. Calls to one task come one at a time, from whatever thread.

@@ -1,11 +1,13 @@
 //! The runtime's side of a task, for tests.
 
-use crate::{Result, SinkTaskContext, SourceOffset, SourcePartition, SourceTaskContext};
+use crate::{
+    ConnectorError, Progress, Result, SinkRecord, SinkTaskContext, SourceOffset, SourcePartition, SourceTaskContext,
+};
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -69,9 +71,15 @@ pub struct SourceContext {
     offsets: Offsets,
     stop: Stop,
     warnings: Mutex<Vec<String>>,
+    progress: Mutex<Option<Progress>>,
 }
 
 impl SourceContext {
+    /// How far the task last said it is.
+    pub fn progress(&self) -> Option<Progress> {
+        lock(&self.progress).clone()
+    }
+
     /// Over committed offsets.
     pub fn new(offsets: Offsets) -> Arc<Self> {
         Arc::new(Self { offsets, ..Self::default() })
@@ -109,6 +117,10 @@ impl SourceTaskContext for SourceContext {
         self.stop.wait(timeout)
     }
 
+    fn set_progress(&self, progress: Progress) {
+        *lock(&self.progress) = Some(progress);
+    }
+
     fn warn(&self, text: &str) {
         lock(&self.warnings).push(text.to_owned());
     }
@@ -120,9 +132,27 @@ pub struct SinkContext {
     stop: Stop,
     commits: AtomicUsize,
     warnings: Mutex<Vec<String>>,
+    tolerant: AtomicBool,
+    reported: Mutex<Vec<(SinkRecord, String)>>,
+    progress: Mutex<Option<Progress>>,
 }
 
 impl SinkContext {
+    /// From now on records that the task reports count as handled, as with `errors.tolerance=all`.
+    pub fn tolerate_errors(&self) {
+        self.tolerant.store(true, Ordering::SeqCst);
+    }
+
+    /// Records that the task reported and that count as handled, each with its error's text.
+    pub fn reported(&self) -> Vec<(SinkRecord, String)> {
+        lock(&self.reported).clone()
+    }
+
+    /// How far the task last said it is.
+    pub fn progress(&self) -> Option<Progress> {
+        lock(&self.progress).clone()
+    }
+
     /// Asks the task to stop.
     pub fn cancel(&self) {
         self.stop.ask();
@@ -153,6 +183,18 @@ impl SinkTaskContext for SinkContext {
     }
 
     fn set_retry_backoff(&self, _backoff: Duration) {}
+
+    fn report(&self, record: &SinkRecord, error: ConnectorError) -> Result<()> {
+        if !self.tolerant.load(Ordering::SeqCst) {
+            return Err(error);
+        }
+        lock(&self.reported).push((record.clone(), error.to_string()));
+        Ok(())
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        *lock(&self.progress) = Some(progress);
+    }
 
     fn cancelled(&self) -> bool {
         self.stop.wait(Duration::ZERO)

@@ -1,13 +1,16 @@
 //! The daemon's contexts as tables of callbacks. A context lives until the library releases it.
 
 use crate::{
-    ConnectorError, Result, SinkTaskContext, SourceTaskContext,
+    ConnectorError, Progress, Result, SinkTaskContext, SourceTaskContext,
     abi::{
+        batch,
         guard::{caught, guard},
         json,
         layout::{self, Buffer, Slice, Status},
+        status,
     },
 };
+use bytes::Bytes;
 use std::{ffi::c_void, ptr, sync::Arc, time::Duration};
 
 /// A context with the table that points to it.
@@ -32,6 +35,7 @@ pub fn source(context: Arc<dyn SourceTaskContext>) -> *const layout::SourceConte
         wait: Some(wait),
         warn: Some(source_warn),
         release: Some(source_release),
+        progress: Some(source_progress),
     };
     let held: *mut HeldSource =
         Box::into_raw(Box::new(Held { raw, connector: context.connector().to_owned(), context }));
@@ -55,6 +59,8 @@ pub fn sink(context: Arc<dyn SinkTaskContext>) -> *const layout::SinkContext {
         cancelled: Some(sink_cancelled),
         warn: Some(sink_warn),
         release: Some(sink_release),
+        report: Some(report),
+        progress: Some(sink_progress),
     };
     let held: *mut HeldSink = Box::into_raw(Box::new(Held { raw, connector: context.connector().to_owned(), context }));
     // SAFETY: made a moment ago, and not shared yet.
@@ -177,4 +183,45 @@ unsafe extern "C" fn sink_release(handle: *mut c_void) {
     };
     // There is no place for an error.
     let _ = caught(body);
+}
+
+unsafe extern "C" fn report(handle: *mut c_void, record: Slice, status: i32, text: Slice, out: *mut Buffer) -> Status {
+    let body = || {
+        // SAFETY: the handle is one of ours, the slices live as long as this call.
+        let (context, record, text) = unsafe { (sink_context(handle)?, record.bytes(), text.bytes()) };
+        let records = batch::read_sink(Bytes::copy_from_slice(record))?;
+        let [record] = &records[..] else {
+            return Err(ConnectorError::fatal("a report is of one record"));
+        };
+        context.report(record, status::error_of(status, text))?;
+        Ok(Vec::new())
+    };
+    // SAFETY: `out` is the caller's place for the answer.
+    unsafe { guard(out, body) }
+}
+
+/// # Safety
+/// `progress` lives as long as the call.
+unsafe fn read_progress(progress: Slice) -> Result<Progress> {
+    // SAFETY: by contract.
+    let bytes = unsafe { progress.bytes() };
+    let json: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(bytes).map_err(|_| ConnectorError::fatal("a progress is no JSON object"))?;
+    Ok(Progress::from_json(&json))
+}
+
+unsafe extern "C" fn source_progress(handle: *mut c_void, progress: Slice) {
+    // SAFETY: the handle is one of ours, the text lives as long as this call. There is no place for an error.
+    let _ = caught(|| unsafe {
+        source_context(handle)?.set_progress(read_progress(progress)?);
+        Ok(())
+    });
+}
+
+unsafe extern "C" fn sink_progress(handle: *mut c_void, progress: Slice) {
+    // SAFETY: the handle is one of ours, the text lives as long as this call. There is no place for an error.
+    let _ = caught(|| unsafe {
+        sink_context(handle)?.set_progress(read_progress(progress)?);
+        Ok(())
+    });
 }

@@ -1,25 +1,31 @@
 //! The daemon's context as the task sees it: callbacks behind the usual traits.
 
 use crate::{
-    ConnectorError, Result, SinkTaskContext, SourceOffset, SourcePartition, SourceTaskContext,
+    ConnectorError, Progress, Result, SinkRecord, SinkTaskContext, SourceOffset, SourcePartition, SourceTaskContext,
     abi::{
-        json,
+        batch, json,
         layout::{self, Buffer, Slice},
         status,
     },
 };
-use std::time::Duration;
+use std::{
+    mem::{MaybeUninit, offset_of},
+    ptr,
+    time::Duration,
+};
 
 /// Context of a source task; gives the context back when the last reference is dropped.
 pub struct SourceContext {
-    raw: *const layout::SourceContext,
+    /// A copy of the daemon's table, so that calls a later version adds may be missing in it.
+    raw: layout::SourceContext,
     connector: String,
     task: usize,
 }
 
 /// Context of a sink task; as [`SourceContext`].
 pub struct SinkContext {
-    raw: *const layout::SinkContext,
+    /// As above.
+    raw: layout::SinkContext,
     connector: String,
     task: usize,
 }
@@ -34,28 +40,37 @@ unsafe impl Send for SinkContext {}
 unsafe impl Sync for SinkContext {}
 
 macro_rules! context {
-    ($name:ident) => {
+    ($name:ident, $least:expr) => {
         impl $name {
             /// Takes the context over.
             ///
             /// # Safety
             /// `raw` is null or a context as the layout describes it, which now belongs to this value.
             pub unsafe fn take(raw: *const layout::$name) -> Result<Self> {
-                // SAFETY: by contract.
-                let Some(context) = (unsafe { raw.as_ref() }) else {
+                if raw.is_null() {
                     return Err(ConnectorError::fatal("the context is null"));
-                };
-                if (context.struct_size as usize) < size_of::<layout::$name>() {
+                }
+                // SAFETY: every version of the struct begins with its size.
+                let size = unsafe { raw.cast::<u32>().read() } as usize;
+                // A daemon of an earlier minor version has no calls after the first ones.
+                if size < $least {
                     return Err(ConnectorError::fatal("the daemon's context is older than this library knows"));
                 }
+                let mut table = MaybeUninit::<layout::$name>::zeroed();
+                let known = size.min(size_of::<layout::$name>());
+                // SAFETY: both are at least so long, and a call that stays all zeros is a missing one.
+                let table = unsafe {
+                    ptr::copy_nonoverlapping(raw.cast::<u8>(), table.as_mut_ptr().cast::<u8>(), known);
+                    table.assume_init()
+                };
                 // SAFETY: the name is valid until `release`.
-                let connector = String::from_utf8_lossy(unsafe { context.connector.bytes() }).into_owned();
-                Ok(Self { raw, connector, task: context.task as usize })
+                let connector = String::from_utf8_lossy(unsafe { table.connector.bytes() }).into_owned();
+                let task = table.task as usize;
+                Ok(Self { raw: table, connector, task })
             }
 
             fn raw(&self) -> &layout::$name {
-                // SAFETY: checked in `take`, and valid until `drop` gives it back.
-                unsafe { &*self.raw }
+                &self.raw
             }
         }
 
@@ -70,8 +85,8 @@ macro_rules! context {
     };
 }
 
-context!(SourceContext);
-context!(SinkContext);
+context!(SourceContext, offset_of!(layout::SourceContext, progress));
+context!(SinkContext, offset_of!(layout::SinkContext, report));
 
 fn missing(call: &str) -> ConnectorError {
     ConnectorError::fatal(format!("the daemon's context has no `{call}`"))
@@ -119,6 +134,14 @@ impl SourceTaskContext for SourceContext {
             unsafe { call(self.raw().handle, Slice::of(text.as_bytes())) }
         }
     }
+
+    fn set_progress(&self, progress: Progress) {
+        if let Some(call) = self.raw().progress {
+            let json = progress.to_json().to_string();
+            // SAFETY: the context is valid and the text lives as long as the call.
+            unsafe { call(self.raw().handle, Slice::of(json.as_bytes())) }
+        }
+    }
 }
 
 impl SinkTaskContext for SinkContext {
@@ -153,6 +176,26 @@ impl SinkTaskContext for SinkContext {
         if let Some(call) = self.raw().warn {
             // SAFETY: the context is valid and the text lives as long as the call.
             unsafe { call(self.raw().handle, Slice::of(text.as_bytes())) }
+        }
+    }
+
+    fn report(&self, record: &SinkRecord, error: ConnectorError) -> Result<()> {
+        let Some(call) = self.raw().report else { return Err(error) };
+        let batch = batch::write_sink(std::slice::from_ref(record))?;
+        let text = status::text_of(&error);
+        let (batch, text) = (Slice::of(&batch), Slice::of(text.as_bytes()));
+        let mut out = Buffer::EMPTY;
+        // SAFETY: the arguments live as long as the call, and `out` is filled as a buffer is.
+        let (answer, bytes) =
+            unsafe { (call(self.raw().handle, batch, status::of_kind(error.kind), text, &raw mut out), out.take()) };
+        if answer == status::OK { Ok(()) } else { Err(status::error_of(answer, bytes.as_ref())) }
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        if let Some(call) = self.raw().progress {
+            let json = progress.to_json().to_string();
+            // SAFETY: the context is valid and the text lives as long as the call.
+            unsafe { call(self.raw().handle, Slice::of(json.as_bytes())) }
         }
     }
 }

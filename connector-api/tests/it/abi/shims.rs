@@ -3,9 +3,9 @@
 
 use levada_connector_api::{
     Committed, Config, ConfigDef, ConnectorConfig, ConnectorContext, ConnectorError, ConnectorInfo, ConnectorKind,
-    ErrorKind, ExactlyOnceSupport, OffsetChange, Result, SinkConnector, SinkRecord, SinkTask, SinkTaskContext,
-    SourceBatch, SourceConnector, SourceOffset, SourcePartition, SourceRecord, SourceTask, SourceTaskContext,
-    TopicPartition, Value,
+    Done, ErrorKind, ExactlyOnceSupport, OffsetChange, Progress, Result, SinkConnector, SinkRecord, SinkTask,
+    SinkTaskContext, SourceBatch, SourceConnector, SourceOffset, SourcePartition, SourceRecord, SourceTask,
+    SourceTaskContext, TopicPartition, Value,
     abi::{
         host::{Library, LibraryConnector},
         layout::PluginEntry,
@@ -148,12 +148,18 @@ fn line(text: String) -> SourceRecord {
     }
 }
 
+fn progress() -> Progress {
+    let rows = Some(Done { done: 3, total: Some(12) });
+    Progress { phase: "snapshot".to_owned(), rows, lag_bytes: Some(u64::MAX), ..Progress::default() }
+}
+
 impl SourceTask for Task {
     fn start(&mut self, context: Arc<dyn SourceTaskContext>, config: Config) -> Result<()> {
         let asked = [json!({"a": 1}), json!({"b": 2})].map(|value| value.as_object().unwrap().clone());
         let found = context.offsets(&asked)?;
         self.log.push(format!("{} {} {found:?}", context.connector(), context.task()));
         context.warn("careful");
+        context.set_progress(progress());
         self.source = Some(context);
         self.config = config;
         happens(&self.config)
@@ -202,6 +208,7 @@ impl SinkTask for Task {
     fn start(&mut self, context: Arc<dyn SinkTaskContext>, config: Config) -> Result<()> {
         context.request_commit();
         context.set_retry_backoff(Duration::from_secs(1));
+        context.set_progress(progress());
         context.warn("careful");
         self.log.push(format!("{} {} {}", context.connector(), context.task(), context.cancelled()));
         self.sink = Some(context);
@@ -216,6 +223,10 @@ impl SinkTask for Task {
 
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
         happens(&self.config)?;
+        for record in records.iter().filter(|record| record.value == Value::string("bad")) {
+            let error = ConnectorError::data("row refused").caused_by(std::io::Error::other("at column 3"));
+            self.sink.as_ref().unwrap().report(record, error)?;
+        }
         self.log.push(format!("{records:?}"));
         Ok(())
     }
@@ -354,6 +365,28 @@ fn a_sink_task_gets_what_the_runtime_gives() {
         format!("{:?} true", &owned[..1]),
     ];
     assert_eq!(log, expected);
+    task.stop();
+}
+
+#[test]
+fn a_sink_task_reports_records_and_both_tell_their_progress() {
+    let mut task = connectors()[1].sink().unwrap().task();
+    let context = Arc::new(SinkContext::default());
+    task.start(Arc::clone(&context) as _, Config::new()).unwrap();
+    assert_eq!(context.progress(), Some(progress()));
+    let mut bad = record("t", 1, 5, Value::string("bad"));
+    bad.original_topic = Some("read-from".into());
+    let error = task.put(&[bad.clone()]).unwrap_err();
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Data, "row refused"), "not tolerated");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "at column 3");
+    context.tolerate_errors();
+    task.put(&[bad.clone(), record("t", 1, 6, Value::string("good"))]).unwrap();
+    let reported = context.reported();
+    assert_eq!(reported.len(), 1);
+    assert_eq!((format!("{:?}", reported[0].0), reported[0].1.as_str()), (format!("{bad:?}"), "row refused"));
+    task.stop();
+    let (mut task, context) = started("").unwrap();
+    assert_eq!(context.progress(), Some(progress()));
     task.stop();
 }
 
