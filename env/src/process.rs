@@ -32,6 +32,13 @@ pub struct Outcome {
     pub output: Vec<u8>,
 }
 
+/// An environment variable of this process; `None` when it is not set or not UTF-8.
+pub fn variable(name: &str) -> Option<String> {
+    // What can't be a name makes the standard library panic on some systems.
+    let valid = !name.is_empty() && !name.contains(['=', '\0']);
+    valid.then(|| std::env::var(name).ok()).flatten()
+}
+
 /// The program that is running.
 pub fn current_program() -> io::Result<PathBuf> {
     std::env::current_exe()

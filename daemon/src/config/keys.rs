@@ -186,6 +186,13 @@ const WORKER: &[Row] = &[
         "Wait before the first such restart; doubles with each further one.",
     ),
     ("restart.backoff.max.ms", Kind::Integer(1, i64::MAX), "300000", "Longest wait before such a restart."),
+    (
+        "config.providers",
+        Kind::List,
+        "",
+        "Names of the providers that placeholders in connector configurations may use.",
+    ),
+    ("config.providers.", Kind::Prefix, "", "A provider's class and param.* keys, below its name."),
     ("producer.", Kind::Prefix, "", "Defaults of the connectors' producers."),
     ("consumer.", Kind::Prefix, "", "Defaults of the connectors' consumers."),
     ("admin.", Kind::Prefix, "", "Defaults of the connectors' admin clients."),

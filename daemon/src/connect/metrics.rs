@@ -2,6 +2,7 @@
 
 use super::{health, herder::View, task::TaskMetrics};
 use crate::telemetry::text::{MetricKind, MetricsText};
+use levada_connector_api::Progress;
 
 /// Writes everything about connectors and tasks.
 pub fn write(view: &View, abandoned_threads: usize, page: &mut MetricsText) {
@@ -36,6 +37,9 @@ pub fn write(view: &View, abandoned_threads: usize, page: &mut MetricsText) {
         }
     }
     for (id, task) in running {
+        if let Some((_, told)) = task.progress() {
+            progress(&id.connector, &id.task.to_string(), &told, page);
+        }
         let Some(metrics) = task.metrics() else { continue };
         let kind = view.describe(&id.connector).map_or("unknown", |info| info.kind);
         task_counters(kind, &id.connector, &id.task.to_string(), &metrics, page);
@@ -49,11 +53,29 @@ fn worker(connectors: usize, tasks: usize, abandoned: usize, page: &mut MetricsT
     page.gauge("levada_connect_abandoned_threads", help, &[], abandoned);
 }
 
+/// What a task says of itself.
+fn progress(connector: &str, task: &str, told: &Progress, page: &mut MetricsText) {
+    let labels = [("connector", connector), ("task", task)];
+    if let Some(percent) = told.percent() {
+        let help = "How much of its phase, mostly a snapshot, a task has done, in percent.";
+        page.gauge("levada_connect_task_progress_percent", help, &labels, percent);
+    }
+    for (name, help, value) in [
+        ("rows", "Rows of its phase that a task has done.", told.rows.map(|rows| rows.done)),
+        ("lag_ms", "Age of the newest change that a task has handed on, in milliseconds.", told.lag_ms),
+        ("lag_bytes", "Bytes that the outside world holds and a task has not handed on.", told.lag_bytes),
+    ] {
+        if let Some(value) = value {
+            page.gauge(&format!("levada_connect_task_progress_{name}"), help, &labels, value);
+        }
+    }
+}
+
 fn task_counters(kind: &str, connector: &str, task: &str, metrics: &TaskMetrics, page: &mut MetricsText) {
     let labels = [("connector", connector), ("task", task)];
     for (name, value) in metrics.counters() {
         let Some(metric) = metric_name(kind, name) else { continue };
-        let counts = name.ends_with("-total") || name.starts_with("total-");
+        let counts = name.ends_with("-total") || name.starts_with("total-") || name.starts_with("deadletterqueue-");
         let sort = if counts { MetricKind::Counter } else { MetricKind::Gauge };
         page.sample(&metric, sort, &format!("Connect's {name}."), &labels, value);
     }
@@ -69,7 +91,7 @@ fn task_counters(kind: &str, connector: &str, task: &str, metrics: &TaskMetrics,
 /// The exporter's name of a counter; `None` for one that a task of that kind does not have.
 fn metric_name(kind: &str, counter: &str) -> Option<String> {
     let of_kind = |counter: &str| format!("kafka_connect_{kind}_task_metrics_{}", counter.replace('-', "_"));
-    let error = counter.starts_with("total-");
+    let error = counter.starts_with("total-") || counter.starts_with("deadletterqueue-");
     if error {
         return Some(format!("kafka_connect_task_error_metrics_{}", counter.replace('-', "_")));
     }

@@ -3,6 +3,7 @@
 //! Nothing in here knows the broker: everything goes through [`bus`].
 
 pub mod bus;
+pub mod config_provider;
 pub mod converter;
 pub mod health;
 pub mod herder;

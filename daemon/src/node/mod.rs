@@ -57,7 +57,8 @@ impl Node {
         let advertised = address.advertised(bound, &settings);
 
         let broker = start_broker(&env, &settings).await?;
-        let options = worker::options(&settings, advertised.clone());
+        let providers = worker::providers(&env, &settings)?;
+        let options = worker::options(&settings, advertised.clone(), providers);
         let runtime = tokio::runtime::Handle::current();
         let transports = broker.clone();
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(

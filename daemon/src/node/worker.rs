@@ -4,6 +4,7 @@ use super::NodeError;
 use crate::{
     config::{Settings, Table},
     connect::{
+        config_provider::{Providers, SystemReader},
         converter,
         store::TopicSpec,
         task::TaskTimes,
@@ -17,12 +18,16 @@ use levada_connector_api::{
 };
 use std::collections::BTreeSet;
 
+use levada_env::Env;
+use std::sync::Arc;
+
 const WORKER: Table = Table::Worker;
 
 /// The worker's options; `worker_id` is the advertised REST address.
-pub(super) fn options(settings: &Settings, worker_id: String) -> WorkerOptions {
+pub(super) fn options(settings: &Settings, worker_id: String, providers: Providers) -> WorkerOptions {
     WorkerOptions {
         worker_id,
+        providers,
         key_converter: converter_defaults(settings, "key.converter"),
         value_converter: converter_defaults(settings, "value.converter"),
         header_converter: converter_defaults(settings, "header.converter"),
@@ -45,6 +50,15 @@ pub(super) fn options(settings: &Settings, worker_id: String) -> WorkerOptions {
         restart: restart_policy(settings),
         topic_tracking: settings.boolean(WORKER, "topic.tracking.enable"),
     }
+}
+
+/// The worker's config providers, over this node's environment and disk.
+pub(super) fn providers(env: &Env, settings: &Settings) -> Result<Providers, NodeError> {
+    let below = settings.below(WORKER, "config.providers.").into_iter();
+    let mut config: Config = below.map(|(key, value)| (format!("config.providers.{key}"), value)).collect();
+    config.insert("config.providers".to_owned(), settings.list(WORKER, "config.providers").join(","));
+    let reader = Arc::new(SystemReader(env.disk.clone()));
+    Providers::from_worker(&config, reader).map_err(|error| NodeError::Config(format!("worker.{error}")))
 }
 
 fn converter_defaults(settings: &Settings, key: &str) -> ConverterDefaults {

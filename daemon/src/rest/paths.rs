@@ -54,6 +54,8 @@ pub const V1_ROUTES: &str = "/v1/routes";
 pub const V1_PLUGINS: &str = "/v1/plugins";
 /// A connector's derived health.
 pub const V1_HEALTH: &str = "/v1/connectors/{connector}/health";
+/// How far a connector's tasks have come.
+pub const V1_PROGRESS: &str = "/v1/connectors/{connector}/progress";
 /// What happened to a connector.
 pub const V1_EVENTS: &str = "/v1/connectors/{connector}/events";
 
@@ -86,5 +88,6 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     (V1_ROUTES, &["GET"]),
     (V1_PLUGINS, &["GET"]),
     (V1_HEALTH, &["GET"]),
+    (V1_PROGRESS, &["GET"]),
     (V1_EVENTS, &["GET"]),
 ];

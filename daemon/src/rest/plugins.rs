@@ -7,7 +7,7 @@ use super::{
 };
 use crate::connect::{
     plugin::{Origin, Plugin},
-    validate,
+    predicate, transform, validate,
 };
 use axum::{Json as Answer, extract::State};
 use levada_connector_api::ConnectorKind;
@@ -23,6 +23,11 @@ pub async fn list(State(rest): State<RestState>, query: Query) -> Answer<Value> 
         .collect();
     if !query.flag("connectorsOnly", true) {
         for (class, kind) in rest.converters.list() {
+            all.push(json!({ "class": class, "type": kind, "version": env!("CARGO_PKG_VERSION") }));
+        }
+        let transforms = transform::classes().into_iter().map(|class| (class.name, "transformation"));
+        let predicates = predicate::CLASSES.into_iter().map(|class| (class.name, "predicate"));
+        for (class, kind) in transforms.chain(predicates) {
             all.push(json!({ "class": class, "type": kind, "version": env!("CARGO_PKG_VERSION") }));
         }
     }
@@ -45,7 +50,9 @@ pub async fn config(State(rest): State<RestState>, params: Params, query: Query)
         return Ok(Answer(json!(validate::plugin_definitions(plugin))));
     }
     let converter = rest.converters.converter(name).or_else(|| rest.converters.header_converter(name));
-    let def = converter.ok_or_else(|| RestError::not_found(format!("Unknown plugin {name}.")))?;
+    let transform = || transform::find(name).map(|class| class.config_def());
+    let def = converter.or_else(transform).or_else(|| predicate::find(name).map(|class| class.config_def()));
+    let def = def.ok_or_else(|| RestError::not_found(format!("Unknown plugin {name}.")))?;
     has_version(name, env!("CARGO_PKG_VERSION"), asked)?;
     Ok(Answer(json!(def.info())))
 }

@@ -41,6 +41,7 @@ pub fn router(state: RestState) -> Router {
         .route(paths::V1_ROUTES, get(worker::routes))
         .route(paths::V1_PLUGINS, get(plugins::origins))
         .route(paths::V1_HEALTH, get(worker::connector_health))
+        .route(paths::V1_PROGRESS, get(worker::progress))
         .route(paths::V1_EVENTS, get(worker::events))
         .fallback(|| async { RestError::http(StatusCode::NOT_FOUND) })
         .method_not_allowed_fallback(wrong_method)

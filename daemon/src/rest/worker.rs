@@ -142,6 +142,30 @@ pub async fn connector_health(State(rest): State<RestState>, params: Params) -> 
     Ok(Answer(json!({ "name": name, "health": health.state.name(), "causes": health.causes, "tasks": tasks })))
 }
 
+/// `GET /v1/connectors/{connector}/progress`.
+pub async fn progress(State(rest): State<RestState>, params: Params) -> Result<Answer<Value>> {
+    let name = params.get(0);
+    let view = rest.herder.view();
+    if !view.contains(name) {
+        return Err(not_found(name));
+    }
+    let running = view.running_tasks().into_iter().filter(|(id, _)| &*id.connector == name);
+    let tasks: Vec<Value> = running
+        .map(|(id, task)| {
+            let (health, told) = (task.health(), task.progress());
+            json!({
+                "id": id.task,
+                "ms_since_progress": health.since_progress.as_millis() as u64,
+                "lag_records": health.lag,
+                "in_flight_bytes": health.in_flight_bytes,
+                "told_at": told.as_ref().map(|(at, _)| at),
+                "progress": told.map(|(_, progress)| progress.to_json()),
+            })
+        })
+        .collect();
+    Ok(Answer(json!({ "name": name, "tasks": tasks })))
+}
+
 /// `GET /v1/connectors/{connector}/events`.
 pub async fn events(State(rest): State<RestState>, params: Params) -> Result<Answer<Value>> {
     let name = params.get(0);

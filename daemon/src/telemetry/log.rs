@@ -3,6 +3,7 @@
 //! A logger is a module path; the REST API's dots mean the same as Rust's `::`. Made once by the command line; REST
 //! changes levels through [`LogControl`].
 
+use super::secrets;
 use levada_env::Clock;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, io, sync::Arc};
@@ -64,7 +65,7 @@ impl LogControl {
     pub fn install(format: LogFormat, level: &str, clock: Arc<dyn Clock>) -> Result<Self, LevelError> {
         let (level, filter) = parse(level)?;
         let (layer, handle) = reload::Layer::new(Targets::new().with_default(filter));
-        let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+        let lines = fmt::layer().with_writer(|| MaskedStderr).with_ansi(false);
         let lines = match format {
             LogFormat::Text => lines.boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
@@ -126,6 +127,23 @@ impl LogControl {
         if let Err(error) = filter.reload(targets) {
             tracing::warn!(%error, "log levels could not be changed");
         }
+    }
+}
+
+/// The log's end. Lines come whole, so that a secret in one is found (invariant 12).
+struct MaskedStderr;
+
+impl io::Write for MaskedStderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(line) {
+            Ok(text) => io::stderr().write_all(secrets::masked(text).as_bytes())?,
+            Err(_) => io::stderr().write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

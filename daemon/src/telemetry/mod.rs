@@ -2,6 +2,7 @@
 
 pub mod log;
 pub mod process;
+pub mod secrets;
 pub mod text;
 
 pub use log::{LevelError, LogControl, LogFormat, Logger};

@@ -27,7 +27,7 @@ fn settings(data_dir: &Path, rest: &str) -> Settings {
     Settings::resolve(&all_keys(), &Inputs { flags, ..Inputs::default() }).unwrap()
 }
 
-async fn start(data_dir: &Path, rest: &str) -> Result<Node, NodeError> {
+pub async fn start(data_dir: &Path, rest: &str) -> Result<Node, NodeError> {
     let env = Env::real();
     let logs = LogControl::detached(env.clock.clone());
     Node::start(env, settings(data_dir, rest), logs).await

@@ -59,10 +59,10 @@ impl HerderHandle {
     pub async fn validate(&self, config: &RawConfig) -> Result<Validation, HerderError> {
         let view = Arc::clone(&self.view);
         let converters = Arc::clone(&self.converters);
-        let policy = self.options.policy.clone();
+        let (policy, providers) = (self.options.policy.clone(), self.options.providers.clone());
         let raw = config.clone();
         // Definitions hold functions of the plugin's, so this may hang (invariant 10).
-        let check = move || Ok(validate::validate(&view.registry, &*converters, &policy, &raw));
+        let check = move || Ok(validate::validate(&view.registry, &*converters, &policy, &providers, &raw));
         let checked = self.worker.calls().call("validate", check).await;
         Ok(checked.map_err(|failure| HerderError::Plugin(failure.text().to_owned()))??)
     }

@@ -3,9 +3,12 @@
 //! Task threads call in here and must not block, and a task can report as often as it likes: only its last report
 //! waits for the herder, so that the backlog is bounded by the number of tasks (invariant 9).
 
-use crate::connect::{
-    store::{State, StatusKey, StatusStore},
-    task::{TaskId, TaskStatus, TaskStatusListener},
+use crate::{
+    connect::{
+        store::{State, StatusKey, StatusStore},
+        task::{TaskId, TaskStatus, TaskStatusListener},
+    },
+    telemetry::secrets,
 };
 use levada_env::Clock;
 use parking_lot::Mutex;
@@ -55,6 +58,11 @@ impl TaskStatusListener for TaskReports {
     fn task_status(&self, task: &TaskId, status: TaskStatus) {
         let key = StatusKey::Task(task.connector.to_string(), task.task);
         let version = self.versions.lock().get(task).cloned();
+        let status = match status {
+            // Texts of connectors and drivers may repeat their configuration (invariant 12).
+            TaskStatus::Failed { trace } => TaskStatus::Failed { trace: secrets::masked(&trace).into_owned() },
+            other => other,
+        };
         match &status {
             TaskStatus::Running => self.statuses.put(key, State::Running, None, version),
             TaskStatus::Paused => self.statuses.put(key, State::Paused, None, version),

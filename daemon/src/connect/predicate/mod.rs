@@ -13,7 +13,7 @@ pub enum Predicate {
     /// The value is null.
     RecordIsTombstone,
     /// The whole topic name matches.
-    TopicNameMatches(JavaRegex),
+    TopicNameMatches(Box<JavaRegex>),
 }
 
 /// Keys of `HasHeaderKey`.
@@ -81,7 +81,7 @@ pub fn create(config: &Config) -> Result<Predicate> {
         TOPIC_NAME_MATCHES => {
             let pattern = TopicNameMatchesConfig::parse(config)?.pattern;
             let regex = JavaRegex::new(&pattern).map_err(|error| ConnectorError::config(error.to_string()))?;
-            Ok(Predicate::TopicNameMatches(regex))
+            Ok(Predicate::TopicNameMatches(Box::new(regex)))
         }
         _ => Ok(Predicate::RecordIsTombstone),
     }

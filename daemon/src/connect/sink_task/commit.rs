@@ -15,6 +15,7 @@ pub(super) fn commit(
     offsets: &mut Offsets,
     consumer: &mut dyn BusConsumer,
     task: &mut dyn SinkTask,
+    settle: impl FnOnce() -> Result<(), TaskFailure>,
 ) -> Result<(), TaskFailure> {
     let consumed = offsets.consumed();
     let metrics = &shared.metrics;
@@ -41,6 +42,8 @@ pub(super) fn commit(
     if allowed.is_empty() {
         return Ok(());
     }
+    // A record counts as consumed once it is safe in the dead letter queue.
+    settle()?;
     let committed: Vec<_> = allowed.iter().map(|(partition, offset, _)| (partition.clone(), *offset)).collect();
     match shared.block_on(consumer.commit(allowed)) {
         Ok(()) => {}

@@ -1,7 +1,13 @@
 //! What a sink task sees of the runtime.
 
-use crate::connect::task::Shared;
-use levada_connector_api::SinkTaskContext;
+use super::{dead_letters::Failed, record::SharedDeadLetters};
+use crate::connect::{
+    bus::ConsumedRecord,
+    converter::Converter,
+    task::{ErrorPolicy, FailedRecord, Shared, Stage, TaskFailure},
+};
+use bytes::Bytes;
+use levada_connector_api::{ConnectorError, ErrorKind, Progress, Result, SinkRecord, SinkTaskContext, TopicPartition};
 use std::{
     sync::{
         Arc,
@@ -16,11 +22,50 @@ pub(super) struct Context {
     commit_requested: AtomicBool,
     /// Milliseconds; `u64::MAX` when the task has set none.
     retry_backoff_ms: AtomicU64,
+    reports: Reports,
 }
 
+/// What a reported record meets.
+pub(super) struct Reports {
+    pub(super) errors: ErrorPolicy,
+    pub(super) dead_letters: SharedDeadLetters,
+    pub(super) key_converter: Arc<dyn Converter>,
+    pub(super) value_converter: Arc<dyn Converter>,
+}
+
+/// The class that Connect names for records that a task reports.
+const SINK_TASK: &str = "org.apache.kafka.connect.sink.SinkTask";
+
 impl Context {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, commit_requested: AtomicBool::new(false), retry_backoff_ms: AtomicU64::new(u64::MAX) }
+    pub(super) fn new(shared: Arc<Shared>, reports: Reports) -> Self {
+        let (commit_requested, retry_backoff_ms) = (AtomicBool::new(false), AtomicU64::new(u64::MAX));
+        Self { shared, commit_requested, retry_backoff_ms, reports }
+    }
+
+    /// The record as it was fetched; one that is not kept any more is converted back.
+    fn original(&self, record: &SinkRecord) -> Result<ConsumedRecord> {
+        let kept = self
+            .reports
+            .dead_letters
+            .lock()
+            .as_ref()
+            .and_then(|letters| letters.original(record.original_topic(), record.partition, record.offset));
+        if let Some(kept) = kept {
+            return Ok(kept);
+        }
+        let back = |converter: &dyn Converter, schema, value| {
+            let mut scratch = Vec::new();
+            let bytes = converter.from_connect(&record.topic, schema, value, &mut scratch)?;
+            Ok::<_, ConnectorError>(bytes.map(Bytes::copy_from_slice))
+        };
+        Ok(ConsumedRecord {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            timestamp_type: record.timestamp_type,
+            key: back(&*self.reports.key_converter, record.key_schema.as_ref(), &record.key)?,
+            value: back(&*self.reports.value_converter, record.value_schema.as_ref(), &record.value)?,
+            headers: Vec::new(),
+        })
     }
 
     /// Takes a request for a commit.
@@ -56,7 +101,37 @@ impl SinkTaskContext for Context {
         self.retry_backoff_ms.store(millis, Ordering::Release);
     }
 
+    fn report(&self, record: &SinkRecord, error: ConnectorError) -> Result<()> {
+        let (shared, topic) = (&*self.shared, record.original_topic());
+        let place = format!("topic {topic}, partition {}, offset {}", record.partition, record.offset);
+        let failed = FailedRecord { stage: Stage::TaskPut, class: SINK_TASK, place };
+        let now = shared.runtime.clock.wall_ms();
+        if !self.reports.errors.tolerates(&shared.id, &shared.metrics, &failed, &error, now) {
+            // What is reported is bad for good, whatever the task calls it.
+            let kind = if error.kind == ErrorKind::Retriable { ErrorKind::Data } else { error.kind };
+            return Err(ConnectorError { kind, ..error });
+        }
+        if self.reports.dead_letters.lock().is_none() {
+            return Ok(());
+        }
+        let original = self.original(record)?;
+        let partition = TopicPartition { topic: Arc::clone(topic), partition: record.partition };
+        let failed = Failed { stage: Stage::TaskPut, class: SINK_TASK, error: &error };
+        match &mut *self.reports.dead_letters.lock() {
+            Some(letters) => letters.report(shared, &partition, &original, &failed).map_err(unreported),
+            None => Ok(()),
+        }
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        self.shared.set_progress(progress);
+    }
+
     fn cancelled(&self) -> bool {
         self.shared.stopping()
     }
+}
+
+fn unreported(failure: TaskFailure) -> ConnectorError {
+    if failure.cancelled { ConnectorError::cancelled() } else { ConnectorError::fatal(failure.trace) }
 }

@@ -6,12 +6,13 @@
 
 mod commit;
 mod context;
+mod dead_letters;
 mod offsets;
 mod options;
 mod record;
 mod runner;
 
-pub use options::SinkTaskOptions;
+pub use options::{DeadLetterOptions, SinkTaskOptions};
 
 use crate::connect::{
     converter::{Converter, HeaderConverter},

@@ -18,8 +18,38 @@ pub struct SinkTaskOptions {
     pub errors: ErrorPolicy,
     /// Topics, group and client defaults with `consumer.override.*` applied.
     pub consumer: ConsumerOptions,
+    /// `errors.deadletterqueue.*`; `None` without a topic.
+    pub dead_letters: Option<DeadLetterOptions>,
     /// Keys that are accepted and have no effect, for the herder to warn about.
     pub ignored: Vec<String>,
+}
+
+/// `errors.deadletterqueue.*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterOptions {
+    /// `topic.name`.
+    pub topic: String,
+    /// `topic.replication.factor`; `None` for the log's default.
+    pub replication_factor: Option<i16>,
+    /// `context.headers.enable`.
+    pub headers: bool,
+}
+
+impl DeadLetterOptions {
+    fn from_config(config: &Config) -> Result<Option<Self>, String> {
+        let key = |name: &str| format!("errors.deadletterqueue.{name}");
+        let given = |name: &str| config.get(&key(name)).map(|value| value.trim()).filter(|value| !value.is_empty());
+        let Some(topic) = given("topic.name") else { return Ok(None) };
+        let factor = "topic.replication.factor";
+        let replication_factor = match given(factor).map(|value| (value, value.parse::<i16>())) {
+            // Connect's own default is 3, which no single node has.
+            None | Some((_, Ok(-1))) => None,
+            Some((_, Ok(number))) if number > 0 => Some(number),
+            Some((value, _)) => return Err(format!("{} is \"{value}\"; it must be 1 or more, or -1", key(factor))),
+        };
+        let headers = given("context.headers.enable").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        Ok(Some(Self { topic: topic.to_owned(), replication_factor, headers }))
+    }
 }
 
 impl SinkTaskOptions {
@@ -35,6 +65,7 @@ impl SinkTaskOptions {
         options.consumer.client_id = client_id;
         options.consumer.group = Self::group(connector, config);
         options.topics(config)?;
+        options.dead_letters = DeadLetterOptions::from_config(config)?;
         for (key, value) in config {
             if let Some(key) = key.strip_prefix("consumer.override.") {
                 options.consumer_override(key, value)?;
@@ -154,6 +185,22 @@ mod tests {
         assert_eq!(instance_id("connector-consumer-a b/é-0").unwrap(), "connector-consumer-a_20b_2F_C3_A9-0");
         assert_eq!(instance_id(&"x".repeat(250)), None);
         assert_eq!(read(&[("topics", "a")]).unwrap().consumer.instance_id.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn dead_letters_are_read() {
+        assert_eq!(read(&[("topics", "a")]).unwrap().dead_letters, None);
+        let options = read(&[("topics", "a"), ("errors.deadletterqueue.topic.name", "d")]).unwrap();
+        let expected = DeadLetterOptions { topic: "d".to_owned(), replication_factor: None, headers: false };
+        assert_eq!(options.dead_letters, Some(expected));
+        let options = read(&[
+            ("topics", "a"),
+            ("errors.deadletterqueue.topic.name", "d"),
+            ("errors.deadletterqueue.topic.replication.factor", "1"),
+            ("errors.deadletterqueue.context.headers.enable", "TRUE"),
+        ]);
+        let expected = DeadLetterOptions { topic: "d".to_owned(), replication_factor: Some(1), headers: true };
+        assert_eq!(options.unwrap().dead_letters, Some(expected));
     }
 
     #[test]

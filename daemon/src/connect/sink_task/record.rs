@@ -1,25 +1,45 @@
 //! Fetched records as sink records: converters and transforms. Errors meet `errors.*` here.
 
-use super::SinkTaskSpec;
+use super::{
+    SinkTaskSpec,
+    dead_letters::{DeadLetters, Failed as FailedAt},
+};
 use crate::connect::{
     bus::{ConsumedRecord, PartitionRecords},
     converter::{ConvertError, SchemaAndValue},
     task::{FailedRecord, Shared, Stage, TaskFailure, Tried, with_retries},
 };
 use levada_connector_api::{ConnectorError, Header, SinkRecord, TopicPartition};
-use std::ops::ControlFlow;
+use parking_lot::Mutex;
+use std::{ops::ControlFlow, sync::Arc};
+
+/// A queue that the task's context shares.
+pub(super) type SharedDeadLetters = Arc<Mutex<Option<DeadLetters>>>;
 
 /// Converts the records of one partition into `out`. Records that are dropped or skipped are left out. False when the
 /// task shall stop before all are converted: then none of them may count as consumed.
 pub(super) fn convert(
     shared: &Shared,
     spec: &mut SinkTaskSpec,
+    dead_letters: &SharedDeadLetters,
     fetched: PartitionRecords,
     out: &mut Vec<SinkRecord>,
 ) -> Result<bool, TaskFailure> {
     out.reserve(fetched.records.len());
+    let queued = spec.options.dead_letters.is_some();
     for record in fetched.records {
-        let place = Place { partition: &fetched.partition, offset: record.offset, timestamp: record.timestamp };
+        // Its bytes are shared, not copied.
+        let original = queued.then(|| record.clone());
+        if let (Some(original), Some(letters)) = (&original, &mut *dead_letters.lock()) {
+            letters.keep(&fetched.partition, original);
+        }
+        let place = Place {
+            partition: &fetched.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            original: original.as_ref(),
+            dead_letters,
+        };
         let converted = match sink_record(spec, &fetched.partition, record) {
             Ok(converted) => converted,
             Err((stage, class, error)) => {
@@ -43,6 +63,9 @@ struct Place<'a> {
     partition: &'a TopicPartition,
     offset: i64,
     timestamp: i64,
+    /// The record as it was fetched, where there is a queue for it.
+    original: Option<&'a ConsumedRecord>,
+    dead_letters: &'a SharedDeadLetters,
 }
 
 type Failed = (Stage, String, ConvertError);
@@ -92,7 +115,11 @@ fn transform(
         let Some(transform) = spec.transforms.get_mut(index) else { break };
         let result = {
             let _call = shared.calling("transform");
-            with_retries(shared, &spec.options.errors, || transform.apply(current.clone()))
+            if spec.options.errors.retries() {
+                with_retries(shared, &spec.options.errors, || transform.apply(current.clone()))
+            } else {
+                Tried::Done(transform.apply(current))
+            }
         };
         match result {
             Tried::Done(Ok(Some(next))) => current = next,
@@ -108,8 +135,7 @@ fn transform(
     Ok(ControlFlow::Continue(Some(current)))
 }
 
-/// The record is skipped, or the task ends. A dead letter queue will get the record's original bytes
-/// from here.
+/// The record is skipped, into the dead letter queue where there is one, or the task ends.
 fn give_up(
     shared: &Shared,
     spec: &SinkTaskSpec,
@@ -119,8 +145,14 @@ fn give_up(
     error: &ConnectorError,
 ) -> Result<(), TaskFailure> {
     let TopicPartition { topic, partition } = place.partition;
-    let place = format!("topic {topic}, partition {partition}, offset {}, timestamp {}", place.offset, place.timestamp);
+    let text = format!("topic {topic}, partition {partition}, offset {}, timestamp {}", place.offset, place.timestamp);
     let now = shared.runtime.clock.wall_ms();
-    let failed = FailedRecord { stage, class, place };
-    spec.options.errors.give_up(&shared.id, &shared.metrics, failed, error, now)
+    let failed = FailedRecord { stage, class, place: text };
+    spec.options.errors.give_up(&shared.id, &shared.metrics, failed, error, now)?;
+    match (place.original, &mut *place.dead_letters.lock()) {
+        (Some(original), Some(letters)) => {
+            letters.report(shared, place.partition, original, &FailedAt { stage, class, error })
+        }
+        _ => Ok(()),
+    }
 }

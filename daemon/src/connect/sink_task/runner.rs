@@ -1,6 +1,13 @@
 //! The loop of a sink task's thread.
 
-use super::{SinkTaskSpec, commit::commit, context::Context, offsets::Offsets, record::convert};
+use super::{
+    SinkTaskSpec,
+    commit::commit,
+    context::{Context, Reports},
+    dead_letters::DeadLetters,
+    offsets::Offsets,
+    record::{SharedDeadLetters, convert},
+};
 use crate::connect::{
     bus::{BusConsumer, ConsumerEvent, PartitionRecords},
     task::{
@@ -10,6 +17,7 @@ use crate::connect::{
 };
 use levada_connector_api::{Committed, ConnectorError, ErrorKind, SinkRecord, SinkTask, TopicPartition};
 use levada_env::{Instant, memory};
+use parking_lot::Mutex;
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -41,7 +49,23 @@ fn run(shared: &Arc<Shared>, mut spec: SinkTaskSpec, mut task: Box<dyn SinkTask>
     let open = || shared.runtime.bus.consumer(spec.options.consumer.clone(), shared.owner.clone());
     let Some(consumer) = shared.open_bus("consumer", open)? else { return Ok(()) };
     shared.set_bus_waker(consumer.waker());
-    let context = Arc::new(Context::new(shared.clone()));
+    let dead_letters = match &spec.options.dead_letters {
+        None => None,
+        Some(options) => match DeadLetters::open(shared, options)? {
+            None => return Ok(()),
+            opened => opened,
+        },
+    };
+    let dead_letters: SharedDeadLetters = Arc::new(Mutex::new(dead_letters));
+    let context = Arc::new(Context::new(
+        shared.clone(),
+        Reports {
+            errors: spec.options.errors,
+            dead_letters: Arc::clone(&dead_letters),
+            key_converter: Arc::clone(&spec.key_converter),
+            value_converter: Arc::clone(&spec.value_converter),
+        },
+    ));
     let started = {
         let _call = shared.calling("start");
         task.start(context.clone(), std::mem::take(&mut spec.config))
@@ -53,6 +77,7 @@ fn run(shared: &Arc<Shared>, mut spec: SinkTaskSpec, mut task: Box<dyn SinkTask>
         task,
         consumer,
         context,
+        dead_letters,
         offsets: Offsets::default(),
         timer,
         records: Vec::new(),
@@ -90,6 +115,7 @@ struct Runner<'a> {
     task: Box<dyn SinkTask>,
     consumer: Box<dyn BusConsumer>,
     context: Arc<Context>,
+    dead_letters: SharedDeadLetters,
     offsets: Offsets,
     timer: CommitTimer,
     /// The batch being put; its memory is used again for the next.
@@ -210,7 +236,7 @@ impl Runner<'_> {
             if count > 0 && self.shared.metrics.count_topic(&partition.partition.topic, count) {
                 self.shared.topic_active(&partition.partition.topic);
             }
-            if !convert(self.shared, &mut self.spec, partition, &mut self.records)? {
+            if !convert(self.shared, &mut self.spec, &self.dead_letters, partition, &mut self.records)? {
                 self.records.clear();
                 return Ok(());
             }
@@ -240,7 +266,7 @@ impl Runner<'_> {
             let first = self
                 .records
                 .iter()
-                .find(|record| record.partition == partition.partition && record.topic == partition.topic);
+                .find(|record| record.partition == partition.partition && *record.original_topic() == partition.topic);
             begun |= self.offsets.begin(partition, first.map_or(*next, |record| record.offset));
         }
         if !begun {
@@ -312,9 +338,17 @@ impl Runner<'_> {
     }
 
     fn commit(&mut self) -> Result<(), TaskFailure> {
-        let result = commit(self.shared, &mut self.offsets, &mut *self.consumer, &mut *self.task);
+        let (letters, timeout) = (&self.dead_letters, self.spec.options.times.call_timeout);
+        let settle = || match &mut *letters.lock() {
+            Some(letters) => letters.settle(self.shared, timeout),
+            None => Ok(()),
+        };
+        let result = commit(self.shared, &mut self.offsets, &mut *self.consumer, &mut *self.task, settle);
         self.timer.committed(Instant::now());
         if !self.offsets.is_dirty() {
+            if let Some(letters) = &mut *self.dead_letters.lock() {
+                letters.forget();
+            }
             TaskMetrics::set(&self.shared.metrics.sink_record_active_count, 0);
         }
         result

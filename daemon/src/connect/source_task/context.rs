@@ -2,7 +2,7 @@
 
 use super::OffsetStore;
 use crate::connect::task::Shared;
-use levada_connector_api::{ConnectorError, Result, SourceOffset, SourcePartition, SourceTaskContext};
+use levada_connector_api::{ConnectorError, Progress, Result, SourceOffset, SourcePartition, SourceTaskContext};
 use std::{
     sync::{
         Arc,
@@ -40,6 +40,10 @@ impl SourceTaskContext for Context {
                 Err(ConnectorError::fatal("could not read the committed source offsets").caused_by(error))
             }
         }
+    }
+
+    fn set_progress(&self, progress: Progress) {
+        self.shared.set_progress(progress);
     }
 
     fn cancelled(&self) -> bool {

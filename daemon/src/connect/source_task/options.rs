@@ -1,11 +1,11 @@
 //! What a source task's runner reads from the connector's and the worker's configuration.
 
+use crate::connect::transform::JavaRegex;
 use crate::connect::{
     bus::{NewTopic, ProducerOptions},
     task::{ErrorPolicy, TaskTimes},
 };
 use levada_connector_api::Config;
-use regex::Regex;
 use std::time::Duration;
 
 /// Options of one source task.
@@ -92,9 +92,9 @@ pub struct TopicCreation {
 #[derive(Clone, Debug)]
 pub struct TopicCreationRule {
     /// Topics it is for; empty matches all.
-    pub include: Vec<Regex>,
+    pub include: Vec<JavaRegex>,
     /// Topics it is not for.
-    pub exclude: Vec<Regex>,
+    pub exclude: Vec<JavaRegex>,
     /// Partition count; `None` for the log's default.
     pub partitions: Option<i32>,
     /// Replication factor; `None` for the log's default.
@@ -130,8 +130,9 @@ impl TopicCreation {
 
 impl TopicCreationRule {
     fn matches(&self, topic: &str) -> bool {
-        (self.include.is_empty() || self.include.iter().any(|regex| regex.is_match(topic)))
-            && !self.exclude.iter().any(|regex| regex.is_match(topic))
+        // A pattern that takes too many steps on a name does not match it.
+        let among = |list: &[JavaRegex]| list.iter().any(|regex| regex.matches(topic).unwrap_or(false));
+        (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
     }
 
     fn from_config(config: &Config, group: &str, default: Option<&Self>) -> Result<Self, String> {
@@ -165,11 +166,8 @@ impl TopicCreationRule {
 }
 
 /// Regular expressions that match the whole name, as Java's `matches`.
-fn regexes(key: &str, list: &str) -> Result<Vec<Regex>, String> {
-    let compile = |text: &str| {
-        Regex::new(&format!("^(?:{text})$"))
-            .map_err(|_| format!("{key} holds \"{text}\", which is no regular expression"))
-    };
+fn regexes(key: &str, list: &str) -> Result<Vec<JavaRegex>, String> {
+    let compile = |text: &str| JavaRegex::new(text).map_err(|error| format!("{key}: {error}"));
     list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(compile).collect()
 }
 

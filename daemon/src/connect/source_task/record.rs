@@ -51,7 +51,7 @@ impl RecordSender {
         let (topic, key_schema, value_schema) =
             (&record.topic, record.key_schema.as_ref(), record.value_schema.as_ref());
         let failed = |stage, class: &str, error: ConvertError| {
-            give_up(shared, spec, stage, class, &record, &ConnectorError::from(error))
+            give_up(shared, spec, stage, class, (&record.topic, record.partition), &ConnectorError::from(error))
         };
         let key = match spec.key_converter.from_connect(topic, key_schema, &record.key, &mut self.key) {
             Ok(key) => key,
@@ -85,7 +85,7 @@ impl RecordSender {
                 }
                 Err(error @ (BusError::RecordTooLarge { .. } | BusError::UnknownPartition { .. })) => {
                     let error = ConnectorError::data("the record can't be produced").caused_by(error);
-                    return give_up(shared, spec, Stage::KafkaProduce, "producer", &record, &error);
+                    return give_up(shared, spec, Stage::KafkaProduce, "producer", (topic, record.partition), &error);
                 }
                 Err(error) => return Err(TaskFailure::bus("could not produce", &error)),
             }
@@ -125,9 +125,14 @@ fn transform(
     let mut current = record;
     for index in 0..spec.transforms.len() {
         let Some(transform) = spec.transforms.get_mut(index) else { break };
+        let place = (Arc::clone(&current.topic), current.partition);
         let result = {
             let _call = shared.calling("transform");
-            with_retries(shared, &spec.options.errors, || transform.apply(current.clone()))
+            if spec.options.errors.retries() {
+                with_retries(shared, &spec.options.errors, || transform.apply(current.clone()))
+            } else {
+                Tried::Done(transform.apply(current))
+            }
         };
         match result {
             Tried::Done(Ok(Some(next))) => current = next,
@@ -135,7 +140,7 @@ fn transform(
             Tried::Stopping => return Ok(Err(Sent::Stopping)),
             Tried::Done(Err(error)) => {
                 let class = transform.class().to_owned();
-                return give_up(shared, spec, Stage::Transformation, &class, &current, &error).map(Err);
+                return give_up(shared, spec, Stage::Transformation, &class, (&place.0, place.1), &error).map(Err);
             }
         }
     }
@@ -160,10 +165,13 @@ fn give_up(
     spec: &SourceTaskSpec,
     stage: Stage,
     class: &str,
-    record: &SourceRecord,
+    (topic, partition): (&str, Option<i32>),
     error: &ConnectorError,
 ) -> Result<Sent, TaskFailure> {
-    let place = format!("topic {}, partition {:?}", record.topic, record.partition);
+    let place = match partition {
+        Some(partition) => format!("topic {topic}, partition {partition}"),
+        None => format!("topic {topic}"),
+    };
     let failed = FailedRecord { stage, class, place };
     let now = shared.runtime.clock.wall_ms();
     spec.options.errors.give_up(&shared.id, &shared.metrics, failed, error, now)?;

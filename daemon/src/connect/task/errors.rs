@@ -106,6 +106,11 @@ impl ErrorPolicy {
         Ok(policy)
     }
 
+    /// Whether anything is tried again at all.
+    pub(in crate::connect) fn retries(&self) -> bool {
+        self.retry_timeout != Some(Duration::ZERO)
+    }
+
     /// How long to wait before try number `attempt` (from 1), or `None` when `spent` is all the time
     /// there is. `random` is any number.
     pub(in crate::connect) fn retry_delay(&self, attempt: u32, spent: Duration, random: u64) -> Option<Duration> {
@@ -133,12 +138,27 @@ impl ErrorPolicy {
         error: &ConnectorError,
         now_ms: i64,
     ) -> Result<(), TaskFailure> {
+        if self.tolerates(task, metrics, &failed, error, now_ms) {
+            return Ok(());
+        }
+        Err(TaskFailure::tolerance_exceeded(error))
+    }
+
+    /// Counts and logs a record that failed for good; whether it may be skipped.
+    pub(in crate::connect) fn tolerates(
+        &self,
+        task: &TaskId,
+        metrics: &TaskMetrics,
+        failed: &FailedRecord<'_>,
+        error: &ConnectorError,
+        now_ms: i64,
+    ) -> bool {
         TaskMetrics::add(&metrics.record_errors, 1);
         TaskMetrics::add(&metrics.record_failures, 1);
         metrics.last_error_timestamp.store(now_ms, Ordering::Relaxed);
         if self.log {
             TaskMetrics::add(&metrics.errors_logged, 1);
-            let place = if self.log_records { failed.place } else { String::new() };
+            let place = if self.log_records { failed.place.as_str() } else { "" };
             tracing::error!(
                 connector = %task.connector, task = task.task, stage = failed.stage.name(), class = failed.class,
                 record = place, error = %error, "record failed"
@@ -146,7 +166,6 @@ impl ErrorPolicy {
         }
         let tolerated = match failed.stage {
             Stage::TaskPoll => error.kind == ErrorKind::Retriable,
-            Stage::TaskPut => false,
             _ => true,
         };
         if self.tolerance == Tolerance::All && tolerated {
@@ -156,9 +175,9 @@ impl ErrorPolicy {
                     "first record skipped because errors.tolerance=all; later ones are only counted"
                 );
             }
-            return Ok(());
+            return true;
         }
-        Err(TaskFailure::tolerance_exceeded(error))
+        false
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{TaskId, TaskMetrics, supervisor::Shared};
 use crate::connect::bus::BoxFuture;
+use levada_connector_api::Progress;
 use std::{sync::Arc, time::Duration};
 
 /// Whether a started task moves records.
@@ -102,6 +103,11 @@ impl TaskHandle {
     /// Counters under Connect's names.
     pub fn metrics(&self) -> &Arc<TaskMetrics> {
         &self.shared.metrics
+    }
+
+    /// How far the task said it has come, and when it said so (milliseconds since the epoch).
+    pub fn progress(&self) -> Option<(i64, Progress)> {
+        self.shared.progress()
     }
 
     /// Derived health.

@@ -45,6 +45,8 @@ counters! {
     record_failures, "total-record-failures", "Records that failed for good.";
     records_skipped, "total-records-skipped", "Records skipped because errors are tolerated.";
     retries, "total-retries", "Operations tried again.";
+    dead_letter_requests, "deadletterqueue-produce-requests", "Records handed to the dead letter queue.";
+    dead_letter_failures, "deadletterqueue-produce-failures", "Records that the dead letter queue's topic refused.";
     errors_logged, "total-errors-logged", "Errors written to the log.";
 }
 

@@ -9,7 +9,8 @@ use super::{
     call::{CallGuard, CallWatch},
     wait::block_on,
 };
-use crate::connect::bus::OwnerToken;
+use crate::{connect::bus::OwnerToken, telemetry::secrets};
+use levada_connector_api::Progress;
 use levada_env::Instant;
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -48,6 +49,7 @@ pub(in crate::connect) struct Shared {
     started: Instant,
     progress_micros: AtomicU64,
     retrying: Mutex<Option<String>>,
+    told: Mutex<Option<(i64, Progress)>>,
     signals: Mutex<Signals>,
     signalled: Condvar,
     signal: Notify,
@@ -72,6 +74,7 @@ impl Shared {
             started: Instant::now(),
             progress_micros: AtomicU64::new(0),
             retrying: Mutex::new(None),
+            told: Mutex::new(None),
             signals: Mutex::new(Signals { target, ..Signals::default() }),
             signalled: Condvar::new(),
             signal: Notify::new(),
@@ -214,7 +217,17 @@ impl Shared {
 
     /// Notes why a call is being tried again, or that it went well at last (invariant 11).
     pub(in crate::connect) fn set_retrying(&self, error: Option<String>) {
-        *self.retrying.lock() = error;
+        *self.retrying.lock() = error.map(|error| secrets::masked(&error).into_owned());
+    }
+
+    /// Notes how far the task says it has come.
+    pub(in crate::connect) fn set_progress(&self, progress: Progress) {
+        let now = self.runtime.clock.wall_ms();
+        *self.told.lock() = Some((now, progress.bounded()));
+    }
+
+    pub(super) fn progress(&self) -> Option<(i64, Progress)> {
+        self.told.lock().clone()
     }
 
     /// Reports a state of the live incarnation.

@@ -23,18 +23,14 @@ impl Chained for SinkRecord {
 }
 
 /// One link as it is configured.
-#[derive(Clone, Debug)]
-pub struct Stage {
-    /// Alias.
-    pub alias: String,
-    /// `transforms.A.type`.
-    pub class: Option<String>,
+struct Stage {
+    alias: String,
+    class: Option<String>,
     /// The transform's own keys, without prefix.
-    pub config: Config,
-    /// `transforms.A.predicate`.
-    pub predicate: Option<String>,
-    /// `transforms.A.negate`, as given.
-    pub negate: Option<String>,
+    config: Config,
+    predicate: Option<String>,
+    /// As given.
+    negate: Option<String>,
 }
 
 /// The items of `transforms` or `predicates`.
@@ -49,7 +45,7 @@ pub fn below(config: &Config, prefix: &str) -> Config {
 }
 
 /// The links of a configuration in order, unchecked.
-pub fn stages(config: &Config) -> Vec<Stage> {
+fn stages(config: &Config) -> Vec<Stage> {
     let stage = |alias: &str| {
         let mut own = below(config, &format!("transforms.{alias}."));
         let mut take = |key: &str| own.shift_remove(key).map(|value| value.trim().to_owned());

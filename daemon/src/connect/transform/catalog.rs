@@ -1,7 +1,9 @@
 //! All transform classes by name, and how an instance is made of a configuration.
 
 use super::{ConnectRecord, Part, Plugin, Transform, apache, debezium};
-use levada_connector_api::{Config, ConfigDef, ConnectorConfig, ConnectorError, Result, SinkRecord, SourceRecord};
+use levada_connector_api::{
+    Config, ConfigDef, ConnectorConfig, ConnectorError, Result, SinkRecord, SourceRecord, config::KeyError,
+};
 
 /// Instances over one kind of record.
 type Make<R> = fn(&'static str, Part, &Config) -> Result<Box<dyn Transform<R>>>;
@@ -13,7 +15,7 @@ pub struct Class {
     pub name: &'static str,
     part: Part,
     def: fn() -> ConfigDef,
-    check: fn(Part, &Config) -> Result<(), ConnectorError>,
+    check: fn(Part, &Config) -> Result<(), KeyError>,
     source: Make<SourceRecord>,
     sink: Make<SinkRecord>,
 }
@@ -43,7 +45,7 @@ impl Class {
 
     /// What the keys' own checks do not find: whether an instance can be made. Only for a configuration that passed
     /// them.
-    pub fn check(&self, config: &Config) -> Result<()> {
+    pub fn check(&self, config: &Config) -> Result<(), KeyError> {
         (self.check)(self.part, config)
     }
 
@@ -107,8 +109,11 @@ fn instance<T: Plugin>(part: Part, config: &Config) -> Result<T> {
     T::new(part, typed).map_err(|error| ConnectorError::config(error.message))
 }
 
-fn check<T: Plugin>(part: Part, config: &Config) -> Result<()> {
-    instance::<T>(part, config).map(drop)
+fn check<T: Plugin>(part: Part, config: &Config) -> Result<(), KeyError> {
+    match T::Config::parse(config) {
+        Ok(typed) => T::new(part, typed).map(drop),
+        Err(errors) => errors.0.into_iter().next().map_or(Ok(()), Err),
+    }
 }
 
 fn make<T: Plugin, R: ConnectRecord>(

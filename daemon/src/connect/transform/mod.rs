@@ -19,7 +19,7 @@ mod schemas;
 mod simple_date;
 mod values;
 
-pub use build::{chain, stages};
+pub use build::{Chained, aliases, below, chain};
 pub use catalog::{Class, classes, find};
 pub use java_regex::{JavaRegex, RegexError};
 pub use record::{ConnectRecord, Part};

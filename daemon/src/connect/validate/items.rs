@@ -1,6 +1,10 @@
 //! A validation answer while it is put together: keys with values and errors, in the order tools show them.
 
-use levada_connector_api::config::{ConfigDef, KeyState};
+use crate::connect::config_provider::Resolved;
+use levada_connector_api::{
+    Config,
+    config::{ConfigDef, HIDDEN, KeyState},
+};
 use serde_json::{Value as Json, json};
 
 /// One key of the answer.
@@ -78,6 +82,29 @@ impl Items {
         });
         if let Some(item) = self.list.get_mut(at) {
             item.errors.push(message.into());
+        }
+    }
+
+    /// Puts placeholders back in the places of what they were resolved to (invariant 12).
+    pub fn restore(&mut self, stored: &Config, resolved: &Resolved) {
+        if resolved.is_plain() {
+            return;
+        }
+        for item in &mut self.list {
+            let replaced = stored.get(&item.name).filter(|text| resolved.config.get(&item.name) != Some(text));
+            match (&mut item.value, replaced) {
+                (Some(value), Some(text)) if value != HIDDEN => text.clone_into(value),
+                (Some(value), None) => *value = resolved.masked(value),
+                _ => {}
+            }
+            for error in &mut item.errors {
+                // A short value is not looked for in a text, but it may be all that the error is about.
+                let given = replaced.and_then(|text| Some((resolved.config.get(&item.name)?, text)));
+                if let Some((value, text)) = given.filter(|(value, _)| !value.is_empty()) {
+                    *error = error.replace(value.as_str(), text);
+                }
+                *error = resolved.masked(error);
+            }
         }
     }
 

@@ -7,10 +7,14 @@
 mod base_keys;
 mod items;
 mod rules;
+mod transforms;
 
 pub use items::{Item, Items};
 
-use crate::connect::plugin::{Plugin, Registry};
+use crate::connect::{
+    config_provider::{Providers, Resolved},
+    plugin::{Plugin, Registry},
+};
 use indexmap::IndexMap;
 use levada_connector_api::{Config, ConfigDef, ConnectorKind};
 use serde_json::{Value as Json, json};
@@ -112,28 +116,49 @@ pub fn validate(
     registry: &Registry,
     converters: &dyn Converters,
     policy: &Policy,
+    providers: &Providers,
     raw: &RawConfig,
 ) -> Result<Validation, ValidateError> {
     let class = class_of(raw)?;
     let plugin = registry.find(&class).ok_or_else(|| unknown_class(registry, &class))?;
-    let config: Config = raw.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    let stored: Config = raw.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    let (resolved, unresolved) = resolve(providers, &stored);
+    let config = &resolved.config;
     let base = base_def(plugin.info.kind);
     let own = &plugin.info.config_def;
     let mut items = Items::default();
-    items.add(base, base.validate(&config));
-    rules::topic_creation(&mut items, plugin.info.kind, &config, policy);
-    items.add(own, own.validate(&config));
-    rules::converters(&mut items, converters, &config);
+    items.add(base, base.validate(config));
+    transforms::check(&mut items, config);
+    rules::topic_creation(&mut items, plugin.info.kind, config, policy);
+    items.add(own, own.validate(config));
+    rules::converters(&mut items, converters, config);
     if plugin.info.kind == ConnectorKind::Sink {
-        rules::sink_topics(&mut items, &config, policy);
+        rules::sink_topics(&mut items, config, policy);
     }
-    rules::not_yet(&mut items, &config);
-    rules::client_overrides(&mut items, &config, &policy.client_override);
+    rules::not_yet(&mut items, config);
+    rules::client_overrides(&mut items, config, &policy.client_override);
     for (key, _) in raw.iter().filter(|(_, value)| value.is_none()) {
         items.error(key, None, "Null value can not be supplied as the configuration value.");
     }
-    let warnings = warnings(base, own, &config);
+    items.restore(&stored, &resolved);
+    for error in unresolved {
+        items.error(&error.0, stored.get(&error.0).map(String::as_str), error.1);
+    }
+    let warnings = warnings(base, own, config);
     Ok(Validation { class, plugin: Arc::clone(plugin), items, warnings })
+}
+
+/// A configuration with its placeholders resolved; those that can't be stay, with an error each.
+fn resolve(providers: &Providers, stored: &Config) -> (Resolved, Vec<(String, String)>) {
+    let mut resolved = Resolved::default();
+    let mut errors = Vec::new();
+    for (key, text) in stored {
+        if let Err(error) = providers.resolve_into(key, text, &mut resolved) {
+            errors.push((key.clone(), error.to_string()));
+            resolved.config.insert(key.clone(), text.clone());
+        }
+    }
+    (resolved, errors)
 }
 
 /// Definitions of the keys that all connectors of a kind have.

@@ -1,6 +1,7 @@
 //! Rules of Connect's own that span several keys.
 
 use super::{Converters, Items, Policy};
+use crate::connect::transform::JavaRegex;
 use levada_connector_api::{
     Config, ConfigDef, ConnectorKind,
     config::{Check, Importance, Key, Type, Width},
@@ -30,6 +31,7 @@ pub fn sink_topics(items: &mut Items, config: &Config, policy: &Policy) {
         items.error("topics", topics, error);
         items.error("topics.regex", regex, error);
     }
+    dead_letters(items, config);
     let name = config.get("name").map(String::as_str).unwrap_or_default();
     match given(config, "consumer.override.group.id") {
         Some(group) if group == policy.worker_group => items.error(
@@ -46,6 +48,24 @@ pub fn sink_topics(items: &mut Items, config: &Config, policy: &Policy) {
         ),
         _ => {}
     }
+}
+
+/// A sink must not read the topic that it puts its own failures into.
+fn dead_letters(items: &mut Items, config: &Config) {
+    const KEY: &str = "errors.deadletterqueue.topic.name";
+    let Some(topic) = given(config, KEY) else { return };
+    let regex = given(config, "topics.regex").and_then(|regex| JavaRegex::new(regex).ok());
+    let read = if list(config, "topics").contains(&topic) {
+        "topics"
+    } else if regex.is_some_and(|regex| regex.matches(topic).unwrap_or(false)) {
+        "topics.regex"
+    } else {
+        return;
+    };
+    let message = format!(
+        "Invalid value {topic} for configuration {KEY}: the dead letter queue may not be among the topics that the connector reads ({read})"
+    );
+    items.error(KEY, Some(topic), message);
 }
 
 /// Converters named by the connector: the class must be known, and its keys are checked with their prefix removed.
@@ -75,12 +95,6 @@ fn prefixed(mut def: ConfigDef, prefix: &str) -> ConfigDef {
 /// Keys that Connect acts on and this worker does not yet: refused, never ignored.
 pub fn not_yet(items: &mut Items, config: &Config) {
     let names = [
-        ("transforms", "transformations are not supported yet; remove the key"),
-        ("predicates", "predicates are not supported yet; remove the key"),
-        (
-            "errors.deadletterqueue.topic.name",
-            "a dead letter queue is not supported yet; remove the key or leave it empty",
-        ),
         ("offsets.storage.topic", "an offsets topic of a connector's own is not supported yet; remove the key"),
         ("connector.plugin.version", "choosing a plugin version is not supported yet; remove the key"),
         ("key.converter.plugin.version", "choosing a converter version is not supported yet; remove the key"),
@@ -216,7 +230,7 @@ fn positive_or_default(text: &str) -> Result<(), String> {
 
 fn regexes(text: &str) -> Result<(), String> {
     for pattern in text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
-        regex::Regex::new(pattern).map_err(|_| format!("Syntax error in regular expression: {pattern}"))?;
+        JavaRegex::new(pattern).map_err(|_| format!("Syntax error in regular expression: {pattern}"))?;
     }
     Ok(())
 }

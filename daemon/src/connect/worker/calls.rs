@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::connect::task::AbandonedThreads;
+use crate::telemetry::secrets;
 use levada_connector_api::ConnectorError;
 use levada_env::time::{self, Duration};
 use std::{
@@ -66,7 +67,10 @@ impl PluginCalls {
             return Err(Failure::connect(format!("could not start a thread for {what}: {cause}")));
         }
         match time::timeout(self.timeout, receive).await {
-            Ok(Ok(outcome)) => outcome,
+            // What the plugin says of its configuration is shown (invariant 12).
+            Ok(Ok(outcome)) => {
+                outcome.map_err(|failure| Failure { trace: secrets::masked(&failure.trace).into_owned() })
+            }
             Ok(Err(_)) => Err(Failure::connect(format!("the thread of {what} ended without an answer"))),
             Err(_) => {
                 // Counted first: the thread may end, and take itself off the count, right after the exchange.

@@ -3,6 +3,7 @@
 use super::{Failure, PluginCalls, RunningConnector};
 use crate::connect::{
     bus::BoxFuture,
+    config_provider::Resolved,
     plugin::{Factory, Plugin},
 };
 use levada_connector_api::{Config, ConnectorContext, Result, SinkConnector, SourceConnector};
@@ -46,8 +47,15 @@ impl Instance {
     }
 }
 
+/// A connector's configuration as it is stored and as the connector sees it.
+pub(super) struct Stored {
+    pub(super) config: Config,
+    pub(super) resolved: Resolved,
+}
+
 /// A connector that was started. Calls go to it one at a time.
 pub(super) struct PluginConnector {
+    stored: Stored,
     instance: Arc<Mutex<Instance>>,
     plugin: Arc<Plugin>,
     calls: PluginCalls,
@@ -58,10 +66,10 @@ impl PluginConnector {
     pub(super) async fn start(
         name: String,
         plugin: Arc<Plugin>,
-        config: Config,
+        stored: Stored,
         calls: PluginCalls,
     ) -> Result<Self, Failure> {
-        let factory = plugin.factory.clone();
+        let (factory, config) = (plugin.factory.clone(), stored.resolved.config.clone());
         let start = move || {
             let mut instance = Instance::make(&factory)?;
             if let Err(error) = instance.start(ConnectorContext { name }, config) {
@@ -71,7 +79,7 @@ impl PluginConnector {
             Ok(instance)
         };
         let instance = calls.call("start", start).await?;
-        Ok(Self { instance: Arc::new(Mutex::new(instance)), plugin, calls })
+        Ok(Self { stored, instance: Arc::new(Mutex::new(instance)), plugin, calls })
     }
 }
 
@@ -86,7 +94,12 @@ impl RunningConnector for PluginConnector {
 
     fn task_configs(&self, max_tasks: usize) -> BoxFuture<'_, Result<Vec<Config>, Failure>> {
         let instance = Arc::clone(&self.instance);
-        Box::pin(self.calls.call("task_configs", move || instance.lock().task_configs(max_tasks)))
+        Box::pin(async move {
+            let configs = self.calls.call("task_configs", move || instance.lock().task_configs(max_tasks)).await?;
+            // Task configurations are stored and shown, so they hold placeholders again.
+            let back = |config| self.stored.resolved.unresolve(&self.stored.config, config);
+            Ok(configs.into_iter().map(back).collect())
+        })
     }
 
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {

@@ -2,18 +2,23 @@
 
 use super::{
     ConverterDefaults, Failure, PluginCalls, RunningConnector, RunningTask, TaskLaunch, Worker, WorkerOptions,
-    connector::{Instance, PluginConnector},
+    connector::{Instance, PluginConnector, Stored},
 };
 use crate::connect::{
     bus::{self, BoxFuture, OwnerToken},
+    config_provider::Resolved,
     converter::{self, Converter, HeaderConverter},
     plugin::Plugin,
     sink_task::{SinkTaskOptions, SinkTaskSpec},
     source_task::{self, SourceTaskOptions, SourceTaskSpec},
     store::OffsetStore,
     task::{StartError, TaskHandle, TaskHealth, TaskMetrics, TaskRuntime},
+    transform,
 };
-use levada_connector_api::{Config, OffsetChange, SinkTask, SourceOffset, SourcePartition, SourceTask};
+use crate::telemetry::secrets;
+use levada_connector_api::{
+    Config, ConnectorError, OffsetChange, Progress, SinkTask, SourceOffset, SourcePartition, SourceTask,
+};
 use levada_env::time::Duration;
 use std::sync::Arc;
 
@@ -38,7 +43,19 @@ impl ConnectWorker {
         Self { options, runtime, offsets, calls }
     }
 
-    async fn launch(&self, launch: TaskLaunch) -> Result<Arc<dyn RunningTask>, Failure> {
+    /// A configuration as a plugin may see it.
+    async fn resolve(&self, config: Config) -> Result<Resolved, Failure> {
+        if self.options.providers.is_empty() {
+            return Ok(Resolved::plain(config));
+        }
+        let providers = self.options.providers.clone();
+        let resolve = move || providers.resolve(&config).map_err(|error| ConnectorError::config(error.to_string()));
+        self.calls.call("resolve", resolve).await
+    }
+
+    async fn launch(&self, mut launch: TaskLaunch) -> Result<Arc<dyn RunningTask>, Failure> {
+        launch.connector = self.resolve(launch.connector).await?.config;
+        launch.config = self.resolve(launch.config).await?.config;
         let factory = launch.plugin.factory.clone();
         let make = move || {
             Ok(match Instance::make(&factory)? {
@@ -66,7 +83,7 @@ impl ConnectWorker {
             key_converter: Self::converter(launch, "key.converter", &self.options.key_converter)?,
             value_converter: Self::converter(launch, "value.converter", &self.options.value_converter)?,
             header_converter: self.header_converter(launch)?,
-            transforms: Vec::new(),
+            transforms: chain(launch)?,
             offsets: Arc::new(Offsets(Arc::clone(&self.offsets))),
         };
         spec.spawn(self.runtime.clone(), task, launch.target).map_err(start_failure)
@@ -85,7 +102,7 @@ impl ConnectWorker {
             key_converter: Self::converter(launch, "key.converter", &self.options.key_converter)?,
             value_converter: Self::converter(launch, "value.converter", &self.options.value_converter)?,
             header_converter: self.header_converter(launch)?,
-            transforms: Vec::new(),
+            transforms: chain(launch)?,
         };
         spec.spawn(self.runtime.clone(), task, launch.target).map_err(start_failure)
     }
@@ -114,13 +131,18 @@ impl Worker for ConnectWorker {
     ) -> BoxFuture<'_, Result<Box<dyn RunningConnector>, Failure>> {
         let name = name.to_owned();
         Box::pin(async move {
-            let started = PluginConnector::start(name, plugin, config, self.calls.clone()).await?;
+            let resolved = self.resolve(config.clone()).await?;
+            let stored = Stored { config, resolved };
+            let started = PluginConnector::start(name, plugin, stored, self.calls.clone()).await?;
             Ok(Box::new(started) as Box<dyn RunningConnector>)
         })
     }
 
     fn start_task(&self, launch: TaskLaunch) -> BoxFuture<'_, Result<Arc<dyn RunningTask>, Failure>> {
-        Box::pin(self.launch(launch))
+        Box::pin(async move {
+            let launched = self.launch(launch).await;
+            launched.map_err(|failure| Failure { trace: secrets::masked(&failure.trace).into_owned() })
+        })
     }
 
     fn alter_offsets(
@@ -129,11 +151,14 @@ impl Worker for ConnectWorker {
         config: Config,
         changes: Vec<OffsetChange>,
     ) -> BoxFuture<'_, Result<bool, Failure>> {
-        let ask = move || match Instance::make(&plugin.factory)? {
-            Instance::Source(connector) => connector.alter_offsets(&config, &changes),
-            Instance::Sink(connector) => connector.alter_offsets(&config, &changes),
-        };
-        Box::pin(self.calls.call("alter_offsets", ask))
+        Box::pin(async move {
+            let config = self.resolve(config).await?.config;
+            let ask = move || match Instance::make(&plugin.factory)? {
+                Instance::Source(connector) => connector.alter_offsets(&config, &changes),
+                Instance::Sink(connector) => connector.alter_offsets(&config, &changes),
+            };
+            self.calls.call("alter_offsets", ask).await
+        })
     }
 }
 
@@ -146,6 +171,11 @@ fn converter_of(config: &Config, key: &str, default: &ConverterDefaults) -> (Str
     let prefix = format!("{key}.");
     let own = config.iter().filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())));
     (class.to_owned(), own.collect())
+}
+
+/// The connector's transforms, made anew for each task.
+fn chain<R: transform::Chained>(launch: &TaskLaunch) -> Result<Vec<Box<dyn transform::Transform<R>>>, Failure> {
+    transform::chain(&launch.connector).map_err(|error| config_failure(error.message))
 }
 
 fn config_failure(message: String) -> Failure {
@@ -214,5 +244,9 @@ impl RunningTask for TaskHandle {
 
     fn health(&self) -> TaskHealth {
         Self::health(self)
+    }
+
+    fn progress(&self) -> Option<(i64, Progress)> {
+        Self::progress(self)
     }
 }

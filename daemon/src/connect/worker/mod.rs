@@ -17,7 +17,7 @@ use super::{
     plugin::Plugin,
     task::{TargetState, TaskHealth, TaskId, TaskMetrics},
 };
-use levada_connector_api::{Config, OffsetChange};
+use levada_connector_api::{Config, OffsetChange, Progress};
 use levada_env::time::Duration;
 use std::sync::Arc;
 
@@ -82,6 +82,10 @@ pub trait RunningTask: Send + Sync {
     fn metrics(&self) -> Option<Arc<TaskMetrics>>;
     /// Its derived health.
     fn health(&self) -> TaskHealth;
+    /// How far it said it has come, and when; see [`super::task::TaskHandle::progress`].
+    fn progress(&self) -> Option<(i64, Progress)> {
+        None
+    }
 }
 
 /// What a task is started from.

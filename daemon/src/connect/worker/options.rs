@@ -1,6 +1,6 @@
 //! What the worker's own configuration says about connectors and tasks.
 
-use crate::connect::{store::TopicSpec, task::TaskTimes, validate::Policy};
+use crate::connect::{config_provider::Providers, store::TopicSpec, task::TaskTimes, validate::Policy};
 use levada_connector_api::Config;
 use levada_env::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct WorkerOptions {
     pub status_topic: TopicSpec,
     /// What connectors may do.
     pub policy: Policy,
+    /// `config.providers`.
+    pub providers: Providers,
     /// Restarts.
     pub restart: RestartPolicy,
     /// `topic.tracking.enable`.
@@ -83,6 +85,7 @@ impl Default for WorkerOptions {
                 topic_creation: true,
                 worker_group: "levada-connect".to_owned(),
             },
+            providers: Providers::none(),
             restart: RestartPolicy::Retry { initial: Duration::from_secs(5), max: Duration::from_secs(300) },
             topic_tracking: true,
         }

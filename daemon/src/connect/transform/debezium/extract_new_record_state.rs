@@ -80,8 +80,8 @@ pub(super) struct Config {
 }
 
 fn check_references(text: &str) -> Result<(), String> {
-    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-    items.map(|item| FieldReference::parse("", item).map(drop)).collect()
+    let mut items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.try_for_each(|item| FieldReference::parse("", item).map(drop))
 }
 
 /// What becomes of a delete event.
