@@ -2,7 +2,7 @@
 
 use crate::{
     http::request,
-    node::{eventually, free_port, post, start},
+    node::{eventually, free_port, post, start, start_with},
 };
 use serde_json::json;
 use std::{fs, path::Path};
@@ -62,5 +62,54 @@ async fn records_are_transformed_and_what_fails_goes_into_the_dead_letter_queue(
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn placeholders_are_resolved_for_connectors_and_tasks_and_shown_to_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    fs::write(path("kept-hidden.txt"), "one\n").unwrap();
+    let (input, lost) = (path("kept-hidden.txt"), path("kept-hidden/none/out.txt"));
+    let properties = format!("input={}\nlost={}\n", input.display(), lost.display());
+    fs::write(path("secrets.properties"), properties).unwrap();
+    let rest = format!("127.0.0.1:{}", free_port());
+    let keys = [("worker.config.providers", "file"), ("worker.config.providers.file.class", "FileConfigProvider")];
+    let node = start_with(&path("data"), &rest, &keys).await.unwrap();
+    let placeholder = |key: &str| format!("${{file:{}:{key}}}", path("secrets.properties").display());
+    let source = json!({
+        "connector.class": "FileStreamSource", "file": placeholder("input"), "topic": "lines",
+        "key.converter": STRING, "value.converter": STRING,
+    });
+    post(&rest, "source", source).await;
+    let written = || async {
+        let (_, body) = request(&rest, "GET", "/connectors/source/topics", None).await;
+        body.contains("lines")
+    };
+    eventually("the resolved file is read", written).await;
+    let sink = json!({ "name": "sink", "config": {
+        "connector.class": "FileStreamSink", "file": placeholder("lost"), "topics": "lines",
+        "key.converter": STRING, "value.converter": STRING,
+    }});
+    let (status, body) = request(&rest, "POST", "/connectors", Some(&sink)).await;
+    assert_eq!(status, 201, "{body}");
+    let failed = || async {
+        let (_, status) = request(&rest, "GET", "/connectors/sink/status", None).await;
+        status.contains("FAILED")
+    };
+    eventually("the sink has no such directory", failed).await;
+    for shown in [
+        "/connectors?expand=info&expand=status",
+        "/connectors/source/tasks",
+        "/connectors/sink/status",
+        "/v1/connectors/sink/events",
+        "/v1/connectors/sink/health",
+        "/metrics",
+    ] {
+        let (_, body) = request(&rest, "GET", shown, None).await;
+        assert!(!body.contains("kept-hidden"), "{shown}: {body}");
+    }
+    let (_, tasks) = request(&rest, "GET", "/connectors/source/tasks", None).await;
+    assert!(tasks.contains(&placeholder("input")), "{tasks}");
     node.stop().await;
 }

@@ -2,6 +2,7 @@
 
 mod bus;
 mod chain;
+mod dead_letters;
 mod http;
 mod node;
 mod plugins;

@@ -16,21 +16,26 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn settings(data_dir: &Path, rest: &str) -> Settings {
+fn settings(data_dir: &Path, rest: &str, extra: &[(&str, &str)]) -> Settings {
     let flag = |key: &str, value: &str| ("test".to_owned(), key.to_owned(), value.to_owned());
-    let flags = vec![
+    let mut flags = vec![
         flag("data.dir", data_dir.to_str().unwrap()),
         flag("worker.listeners", rest),
         flag("broker.listeners", "127.0.0.1:0"),
         flag("group.initial.rebalance.delay.ms", "0"),
     ];
+    flags.extend(extra.iter().map(|(key, value)| flag(key, value)));
     Settings::resolve(&all_keys(), &Inputs { flags, ..Inputs::default() }).unwrap()
 }
 
 pub async fn start(data_dir: &Path, rest: &str) -> Result<Node, NodeError> {
+    start_with(data_dir, rest, &[]).await
+}
+
+pub async fn start_with(data_dir: &Path, rest: &str, extra: &[(&str, &str)]) -> Result<Node, NodeError> {
     let env = Env::real();
     let logs = LogControl::detached(env.clock.clone());
-    Node::start(env, settings(data_dir, rest), logs).await
+    Node::start(env, settings(data_dir, rest, extra), logs).await
 }
 
 pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {

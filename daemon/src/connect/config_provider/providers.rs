@@ -59,7 +59,7 @@ pub enum ProviderError {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Env { allowed: Option<JavaRegex> },
+    Env { allowed: Option<Box<JavaRegex>> },
     File { allowed: Vec<PathBuf> },
     Directory { allowed: Vec<PathBuf> },
 }
@@ -109,7 +109,7 @@ impl Providers {
     pub(super) fn get(&self, of: &str, provider: &str, path: &str, key: &str) -> Result<Option<String>, ProviderError> {
         let Some((_, kind)) = self.providers.iter().find(|(name, _)| name == provider) else { return Ok(None) };
         let value = match kind {
-            Kind::Env { allowed } => self.variable(allowed.as_ref(), key),
+            Kind::Env { allowed } => self.variable(allowed.as_deref(), key),
             Kind::File { allowed } => self
                 .read(allowed, Path::new(path))
                 .and_then(|text| properties::find(&text, key).ok_or_else(|| "the file has no such key".to_owned())),
@@ -160,7 +160,8 @@ fn kind(config: &Config, name: &str) -> Result<Kind, ProviderError> {
         Some("EnvVarConfigProvider") => {
             let allowed = param("allowlist.pattern").map(JavaRegex::new).transpose();
             let pattern = format!("config.providers.{name}.param.allowlist.pattern");
-            Ok(Kind::Env { allowed: allowed.map_err(|error| wrong(&pattern, error.to_string()))? })
+            let allowed = allowed.map_err(|error| wrong(&pattern, error.to_string()))?;
+            Ok(Kind::Env { allowed: allowed.map(Box::new) })
         }
         Some("FileConfigProvider") => Ok(Kind::File { allowed: paths() }),
         Some("DirectoryConfigProvider") => Ok(Kind::Directory { allowed: paths() }),
