@@ -70,7 +70,7 @@ async fn placeholders_are_resolved_for_connectors_and_tasks_and_shown_to_nobody(
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name);
     fs::write(path("kept-hidden.txt"), "one\n").unwrap();
-    let (input, lost) = (path("kept-hidden.txt"), path("kept-hidden/none/out.txt"));
+    let (input, lost) = (path("kept-hidden.txt"), path("none/lost.txt"));
     let properties = format!("input={}\nlost={}\n", input.display(), lost.display());
     fs::write(path("secrets.properties"), properties).unwrap();
     let rest = format!("127.0.0.1:{}", free_port());
@@ -107,7 +107,7 @@ async fn placeholders_are_resolved_for_connectors_and_tasks_and_shown_to_nobody(
         "/metrics",
     ] {
         let (_, body) = request(&rest, "GET", shown, None).await;
-        assert!(!body.contains("kept-hidden"), "{shown}: {body}");
+        assert!(!body.contains("kept-hidden.txt") && !body.contains("lost.txt"), "{shown}: {body}");
     }
     let (_, tasks) = request(&rest, "GET", "/connectors/source/tasks", None).await;
     assert!(tasks.contains(&placeholder("input")), "{tasks}");

@@ -171,7 +171,7 @@ async fn a_queue_whose_topic_can_not_be_made_fails_the_task_at_its_start() {
     ]);
     eventually("the task fails", || async { world.trace().is_some() }).await;
     let trace = world.trace().unwrap();
-    assert!(trace.contains("dead letter queue's topic dead") && trace.contains("REPLICATION_FACTOR"), "{trace}");
+    assert!(trace.contains("dead letter queue's topic dead") && trace.contains("replication factor 3"), "{trace}");
     task.stop(Duration::from_secs(10)).await;
     world.broker.shutdown().await;
 }

@@ -43,13 +43,9 @@ impl Context {
     }
 
     /// The record as it was fetched; one that is not kept any more is converted back.
-    fn original(&self, record: &SinkRecord) -> Result<ConsumedRecord> {
-        let kept = self
-            .reports
-            .dead_letters
-            .lock()
-            .as_ref()
-            .and_then(|letters| letters.original(record.original_topic(), record.partition, record.offset));
+    fn original(&self, partition: &TopicPartition, record: &SinkRecord) -> Result<ConsumedRecord> {
+        let kept =
+            self.reports.dead_letters.lock().as_ref().and_then(|letters| letters.original(partition, record.offset));
         if let Some(kept) = kept {
             return Ok(kept);
         }
@@ -114,8 +110,8 @@ impl SinkTaskContext for Context {
         if self.reports.dead_letters.lock().is_none() {
             return Ok(());
         }
-        let original = self.original(record)?;
         let partition = TopicPartition { topic: Arc::clone(topic), partition: record.partition };
+        let original = self.original(&partition, record)?;
         let failed = Failed { stage: Stage::TaskPut, class: SINK_TASK, error: &error };
         match &mut *self.reports.dead_letters.lock() {
             Some(letters) => letters.report(shared, &partition, &original, &failed).map_err(unreported),

@@ -11,9 +11,16 @@ use crate::connect::{
     },
     task::{BUS_RETRY, Shared, Stage, TaskFailure, TaskId, TaskMetrics, exception_class},
 };
+use bytes::Bytes;
 use levada_connector_api::{ConnectorError, TopicPartition};
 use levada_env::{Instant, time};
-use std::{collections::VecDeque, error::Error, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    error::Error,
+    fmt::Write as _,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Bytes of original records that are kept for the task to report.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
@@ -25,11 +32,44 @@ pub(super) struct Failed<'a> {
     pub(super) error: &'a ConnectorError,
 }
 
-/// A record as it was fetched, by its place.
-struct Original {
-    partition: TopicPartition,
-    record: ConsumedRecord,
+/// Records as they were fetched, by their places, up to [`KEPT_BYTES`].
+#[derive(Default)]
+struct Originals {
+    /// In order of their offsets.
+    records: HashMap<TopicPartition, VecDeque<ConsumedRecord>>,
+    /// In order of their coming.
+    order: VecDeque<(TopicPartition, usize)>,
     bytes: usize,
+}
+
+impl Originals {
+    /// Keeps a record; the oldest go when there are too many bytes.
+    fn keep(&mut self, partition: &TopicPartition, record: &ConsumedRecord) {
+        let len = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let bytes = len(&record.key) + len(&record.value) + 64;
+        let kept = self.records.entry(partition.clone()).or_default();
+        // A partition may begin again at an earlier offset.
+        while kept.back().is_some_and(|last| last.offset >= record.offset) {
+            kept.pop_back();
+        }
+        kept.push_back(record.clone());
+        self.order.push_back((partition.clone(), bytes));
+        self.bytes += bytes;
+        while self.bytes > KEPT_BYTES
+            && let Some((partition, bytes)) = self.order.pop_front()
+        {
+            self.bytes -= bytes;
+            if let Some(kept) = self.records.get_mut(&partition) {
+                kept.pop_front();
+            }
+        }
+    }
+
+    fn get(&self, partition: &TopicPartition, offset: i64) -> Option<ConsumedRecord> {
+        let kept = self.records.get(partition)?;
+        let at = kept.binary_search_by_key(&offset, |record| record.offset).ok()?;
+        kept.get(at).cloned()
+    }
 }
 
 /// The queue of one task.
@@ -39,8 +79,7 @@ pub(super) struct DeadLetters {
     headers: bool,
     reported: u64,
     acknowledged: u64,
-    originals: VecDeque<Original>,
-    kept_bytes: usize,
+    originals: Originals,
 }
 
 impl DeadLetters {
@@ -73,30 +112,18 @@ impl DeadLetters {
             headers: options.headers,
             reported: 0,
             acknowledged: 0,
-            originals: VecDeque::new(),
-            kept_bytes: 0,
+            originals: Originals::default(),
         }))
     }
 
-    /// Keeps a fetched record, for the task to report it later. The oldest go when there are too many bytes.
+    /// Keeps a fetched record, for the task to report it later.
     pub(super) fn keep(&mut self, partition: &TopicPartition, record: &ConsumedRecord) {
-        let len = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, bytes::Bytes::len);
-        let bytes = len(&record.key) + len(&record.value) + 64;
-        self.originals.push_back(Original { partition: partition.clone(), record: record.clone(), bytes });
-        self.kept_bytes += bytes;
-        while self.kept_bytes > KEPT_BYTES
-            && let Some(oldest) = self.originals.pop_front()
-        {
-            self.kept_bytes -= oldest.bytes;
-        }
+        self.originals.keep(partition, record);
     }
 
     /// A kept record by its place.
-    pub(super) fn original(&self, topic: &str, partition: i32, offset: i64) -> Option<ConsumedRecord> {
-        let same = |kept: &&Original| {
-            kept.record.offset == offset && kept.partition.partition == partition && *kept.partition.topic == *topic
-        };
-        self.originals.iter().rev().find(same).map(|kept| kept.record.clone())
+    pub(super) fn original(&self, partition: &TopicPartition, offset: i64) -> Option<ConsumedRecord> {
+        self.originals.get(partition, offset)
     }
 
     /// Hands a record over. Waits while too much is in flight.
@@ -160,8 +187,7 @@ impl DeadLetters {
 
     /// What is committed will not be reported any more.
     pub(super) fn forget(&mut self) {
-        self.originals.clear();
-        self.kept_bytes = 0;
+        self.originals = Originals::default();
     }
 }
 
@@ -223,6 +249,38 @@ fn context(id: &TaskId, partition: &TopicPartition, offset: i64, failed: &Failed
 #[cfg(test)]
 mod tests {
     use super::*;
+    use levada_connector_api::TimestampType;
+
+    #[test]
+    fn kept_records_are_found_until_there_are_too_many_bytes() {
+        let partition = |number| TopicPartition { topic: "t".into(), partition: number };
+        let record = |offset, bytes: usize| ConsumedRecord {
+            offset,
+            timestamp: 0,
+            timestamp_type: TimestampType::CreateTime,
+            key: None,
+            value: Some(vec![0; bytes].into()),
+            headers: Vec::new(),
+        };
+        let mut originals = Originals::default();
+        for offset in [3, 5, 9] {
+            originals.keep(&partition(0), &record(offset, 1));
+            originals.keep(&partition(1), &record(offset + 1, 1));
+        }
+        let offset = |originals: &Originals, number, offset| {
+            originals.get(&partition(number), offset).map(|record| record.offset)
+        };
+        assert_eq!(offset(&originals, 0, 5), Some(5));
+        assert_eq!((offset(&originals, 0, 4), offset(&originals, 1, 4)), (None, Some(4)));
+        // The partition is read again from an earlier offset.
+        originals.keep(&partition(0), &record(5, 1));
+        assert_eq!((offset(&originals, 0, 3), offset(&originals, 0, 9)), (Some(3), None));
+        for offset in 10..20 {
+            originals.keep(&partition(0), &record(offset, KEPT_BYTES / 4));
+        }
+        assert_eq!((offset(&originals, 0, 19), offset(&originals, 0, 12)), (Some(19), None));
+        assert!(originals.bytes <= KEPT_BYTES && originals.order.len() < 5);
+    }
 
     #[test]
     fn headers_are_connects() {

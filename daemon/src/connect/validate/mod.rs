@@ -128,7 +128,7 @@ pub fn validate(
     let own = &plugin.info.config_def;
     let mut items = Items::default();
     items.add(base, base.validate(config));
-    transforms::check(&mut items, config);
+    let mut slips = transforms::check(&mut items, config);
     rules::topic_creation(&mut items, plugin.info.kind, config, policy);
     items.add(own, own.validate(config));
     rules::converters(&mut items, converters, config);
@@ -144,7 +144,8 @@ pub fn validate(
     for error in unresolved {
         items.error(&error.0, stored.get(&error.0).map(String::as_str), error.1);
     }
-    let warnings = warnings(base, own, config);
+    let mut warnings = warnings(base, own, config);
+    warnings.append(&mut slips);
     Ok(Validation { class, plugin: Arc::clone(plugin), items, warnings })
 }
 

@@ -22,14 +22,16 @@ const TRANSFORM: Kind =
     Kind { list: "transforms", group: "Transforms", noun: "transformation", title: "Transformation" };
 const PREDICATE: Kind = Kind { list: "predicates", group: "Predicates", noun: "predicate", title: "Predicate" };
 
-/// Adds the keys of all aliases with what is wrong with them.
-pub(super) fn check(items: &mut Items, config: &Config) {
+/// Adds the keys of all aliases with what is wrong with them; what comes back are likely slips.
+pub(super) fn check(items: &mut Items, config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
     for alias in aliases(items, config, &TRANSFORM) {
-        transform(items, config, &alias);
+        transform(items, config, &alias, &mut warnings);
     }
     for alias in aliases(items, config, &PREDICATE) {
-        predicate(items, config, &alias);
+        predicate(items, config, &alias, &mut warnings);
     }
+    warnings
 }
 
 /// The aliases of a list; one that stands twice is an error of the list.
@@ -47,7 +49,7 @@ fn aliases(items: &mut Items, config: &Config, kind: &Kind) -> Vec<String> {
     seen
 }
 
-fn transform(items: &mut Items, config: &Config, alias: &str) {
+fn transform(items: &mut Items, config: &Config, alias: &str, warnings: &mut Vec<String>) {
     let prefix = format!("transforms.{alias}.");
     let name = config.get(&format!("{prefix}type")).map(|name| name.trim());
     let class = name.and_then(transform::find);
@@ -63,7 +65,7 @@ fn transform(items: &mut Items, config: &Config, alias: &str) {
         default: Some("false".to_owned()),
         ..Key::new("negate", Type::Boolean, Importance::Medium, "Whether the configured predicate should be negated.")
     });
-    let clean = add(items, config, keys, &TRANSFORM, alias);
+    let clean = add(items, config, keys, &TRANSFORM, alias, warnings);
     match (name, class) {
         (Some(name), None) => unknown(items, &prefix, name),
         (Some(_), Some(class)) if clean => {
@@ -96,13 +98,13 @@ fn guard(items: &mut Items, config: &Config, prefix: &str) {
     }
 }
 
-fn predicate(items: &mut Items, config: &Config, alias: &str) {
+fn predicate(items: &mut Items, config: &Config, alias: &str, warnings: &mut Vec<String>) {
     let prefix = format!("predicates.{alias}.");
     let name = config.get(&format!("{prefix}type")).map(|name| name.trim());
     let class = name.and_then(predicate::find);
     let mut keys = vec![class_key(&PREDICATE, alias)];
     keys.extend(class.map(|class| class.config_def().keys).unwrap_or_default());
-    add(items, config, keys, &PREDICATE, alias);
+    add(items, config, keys, &PREDICATE, alias, warnings);
     if let (Some(name), None) = (name, class) {
         unknown(items, &prefix, name);
     }
@@ -117,17 +119,28 @@ fn class_key(kind: &Kind, alias: &str) -> Key {
     }
 }
 
-/// Adds keys under their full names, in a group of the alias's own; whether none of them is wrong.
-fn add(items: &mut Items, config: &Config, mut keys: Vec<Key>, kind: &Kind, alias: &str) -> bool {
+/// Adds keys under their full names, in a group of the alias's own; whether none of them is wrong. Keys of a known class
+/// that it does not have are slips.
+fn add(
+    items: &mut Items,
+    config: &Config,
+    mut keys: Vec<Key>,
+    kind: &Kind,
+    alias: &str,
+    warnings: &mut Vec<String>,
+) -> bool {
+    let prefix = format!("{}.{alias}.", kind.list);
     for (order, key) in keys.iter_mut().enumerate() {
         if key.display_name == key.name {
-            key.display_name = format!("{}.{alias}.{}", kind.list, key.name);
+            key.display_name = format!("{prefix}{}", key.name);
         }
-        key.name = format!("{}.{alias}.{}", kind.list, key.name);
+        key.name = format!("{prefix}{}", key.name);
         key.group = Some(format!("{}: {alias}", kind.group));
         key.order_in_group = i32::try_from(order).unwrap_or(i32::MAX);
     }
     let def = ConfigDef { keys, rules: Vec::new() };
+    let unknown = def.unknown_keys(config, |key| !key.starts_with(&prefix));
+    warnings.extend(unknown.iter().map(ToString::to_string));
     let states = def.validate(config);
     let clean = states.iter().all(|state| state.errors.is_empty());
     items.add(&def, states);
