@@ -85,6 +85,9 @@ typedef struct levada_source_context {
     void (*warn)(void *handle, levada_slice text);
     /* Gives the context back; nothing of it may be used after that. */
     void (*release)(void *handle);
+    /* May be missing (minor version 2). Tells how far the task has come: JSON object {"phase", "tables", "rows",
+     * "eta_ms", "lag_ms", "lag_bytes", "items"}, each of them optional (docs/plugins.md). */
+    void (*progress)(void *handle, levada_slice progress);
 } levada_source_context;
 
 /* What the daemon offers a sink task; the rules are those of the source's context. */
@@ -111,6 +114,9 @@ typedef struct levada_sink_context {
      * record is a sink batch of that record, status and text say how it failed, as a call of the task would.
      * With 0 the record counts as handled; another status, with its text in out, is for put to answer. */
     int32_t (*report)(void *handle, levada_slice record, int32_t status, levada_slice text, levada_buffer *out);
+    /* May be missing (minor version 2). Tells how far the task has come: JSON object {"phase", "tables", "rows",
+     * "eta_ms", "lag_ms", "lag_bytes", "items"}, each of them optional (docs/plugins.md). */
+    void (*progress)(void *handle, levada_slice progress);
 } levada_sink_context;
 
 /* A source's tasks. Calls to one task come one at a time, from whatever thread. */
