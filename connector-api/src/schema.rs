@@ -13,6 +13,11 @@ pub mod logical {
     pub const TIME: &str = "org.apache.kafka.connect.data.Time";
     /// Int64: milliseconds since the epoch.
     pub const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
+
+    /// Whether a schema name is one of these.
+    pub fn is_logical(name: &str) -> bool {
+        matches!(name, DECIMAL | DATE | TIME | TIMESTAMP)
+    }
 }
 
 /// The twelve types of Kafka Connect's data model.

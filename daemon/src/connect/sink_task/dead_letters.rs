@@ -166,7 +166,7 @@ impl DeadLetters {
             self.producer.flush().map_err(|error| bus(&error))?;
             let deadline = Instant::now() + timeout;
             loop {
-                let AckReport { acknowledged, failures } = self.producer.acks();
+                let AckReport { acknowledged, failures, .. } = self.producer.acks();
                 self.acknowledged = acknowledged;
                 if let Some(failure) = failures.first() {
                     TaskMetrics::add(&shared.metrics.dead_letter_failures, failure.records as u64);

@@ -2,15 +2,12 @@
 
 mod to;
 
-use crate::connect::{
-    converter::logical,
-    transform::{
-        ConnectRecord, Part, Plugin,
-        schemas::{SchemaCache, basics},
-        values::{Taken, entry, field_value, into_field_value, put, put_struct, take},
-    },
+use crate::connect::transform::{
+    ConnectRecord, Part, Plugin,
+    schemas::{SchemaCache, basics},
+    values::{Taken, entry, field_value, into_field_value, put, put_struct, take},
 };
-use levada_connector_api::{ConnectorConfig, Field, Result, Schema, SchemaType, Value, config::KeyError};
+use levada_connector_api::{ConnectorConfig, Field, Result, Schema, SchemaType, Value, config::KeyError, logical};
 use std::sync::Arc;
 
 #[derive(Debug, ConnectorConfig)]

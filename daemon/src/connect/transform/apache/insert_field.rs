@@ -1,14 +1,13 @@
 //! `InsertField`: adds fields that hold the record's place, its time, or a text.
 
-use crate::connect::{
-    converter::logical,
-    transform::{
-        ConnectRecord, Part, Plugin,
-        schemas::{self, SchemaCache, add_field, basics, check_null},
-        values::{Taken, into_field_value, put, put_struct, take},
-    },
+use crate::connect::transform::{
+    ConnectRecord, Part, Plugin,
+    schemas::{self, SchemaCache, add_field, basics, check_null},
+    values::{Taken, into_field_value, put, put_struct, take},
 };
-use levada_connector_api::{ConnectorConfig, ConnectorError, Result, Schema, SchemaType, Value, config::KeyError};
+use levada_connector_api::{
+    ConnectorConfig, ConnectorError, Result, Schema, SchemaType, Value, config::KeyError, logical,
+};
 use std::sync::Arc;
 
 #[derive(Debug, ConnectorConfig)]

@@ -1,13 +1,15 @@
 //! `MaskField`: fields lose their values, to nothings of their types or to a replacement.
 
 use crate::connect::{
-    converter::{decimal, logical, scale},
+    converter::decimal,
     transform::{
         ConnectRecord, Part, Plugin,
         values::{Taken, field_value, is_name, java_class, take},
     },
 };
-use levada_connector_api::{ConnectorConfig, ConnectorError, Result, Schema, Value, config::KeyError};
+use levada_connector_api::{
+    ConnectorConfig, ConnectorError, Result, Schema, Value, config::KeyError, java_text, logical,
+};
 
 #[derive(Debug, ConnectorConfig)]
 pub(super) struct Config {
@@ -121,7 +123,7 @@ fn replaced(schema: Option<&Schema>, value: &Value, replacement: &str) -> Result
         Value::String(_) => Value::string(replacement),
         Value::Bytes(_) if name == Some(logical::DECIMAL) => {
             let (unscaled, found) = decimal::parse(replacement).ok_or_else(unfit)?;
-            let wanted = schema.and_then(scale).unwrap_or(found);
+            let wanted = schema.and_then(Schema::scale).unwrap_or(found);
             Value::Bytes(decimal::rescale(unscaled, found, wanted).ok_or_else(unfit)?.into())
         }
         other => return Err(cannot(other, " with custom replacement")),
@@ -136,7 +138,7 @@ pub(super) fn whole_number(text: &str) -> Option<i64> {
 
 /// Java's `BigDecimal.longValue`.
 pub(super) fn truncated(unscaled: &[u8], scale: i32) -> i64 {
-    let text = decimal::integer_text(unscaled);
+    let text = java_text::integer(unscaled).unwrap_or_default();
     let (negative, digits) = text.strip_prefix('-').map_or((false, text.as_str()), |digits| (true, digits));
     let kept = digits.len().saturating_sub(usize::try_from(scale).unwrap_or(0));
     let push = |number: i64, digit: i64| number.wrapping_mul(10).wrapping_add(digit);

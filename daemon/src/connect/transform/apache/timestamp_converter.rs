@@ -1,16 +1,13 @@
 //! `TimestampConverter`: times as texts, as numbers since the epoch, or as Connect's logical types.
 
-use crate::connect::{
-    converter::logical,
-    transform::{
-        ConnectRecord, Part, Plugin,
-        schemas::{self, SchemaCache, add_field, basics},
-        simple_date::SimpleDate,
-        values::{Taken, field_value, into_field_value, is_name, java_class, put_struct, take},
-    },
+use crate::connect::transform::{
+    ConnectRecord, Part, Plugin,
+    schemas::{self, SchemaCache, add_field, basics},
+    simple_date::SimpleDate,
+    values::{Taken, field_value, into_field_value, is_name, java_class, put_struct, take},
 };
 use levada_connector_api::{
-    ConfigEnum, ConnectorConfig, ConnectorError, Result, Schema, SchemaType, Struct, Value, config::KeyError,
+    ConfigEnum, ConnectorConfig, ConnectorError, Result, Schema, SchemaType, Struct, Value, config::KeyError, logical,
 };
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 use super::{DAY_MS, MONTHS, Token, WEEKDAYS};
 use crate::connect::converter::calendar;
+use levada_connector_api::java_text;
 use std::fmt::Write as _;
 
 /// Parts of a time, in UTC.
@@ -21,7 +22,7 @@ struct Parts {
 impl Parts {
     fn of(millis: i64) -> Self {
         let (days, rest) = (millis.div_euclid(DAY_MS), millis.rem_euclid(DAY_MS));
-        let (year, month, day) = calendar::civil(days);
+        let (year, month, day) = java_text::civil(days);
         Self {
             year,
             month,

@@ -1,12 +1,9 @@
 //! One value to another type, as Java's number classes and Connect's `Values` do it.
 
 use super::super::mask_field::truncated;
-use crate::connect::{
-    converter::{calendar, decimal, logical, print_text, scale},
-    transform::values::java_class,
-};
+use crate::connect::{converter::calendar, transform::values::java_class};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use levada_connector_api::{ConnectorError, Result, Schema, SchemaType, Value};
+use levada_connector_api::{ConnectorError, Result, Schema, SchemaType, Value, java_text, logical};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -30,7 +27,7 @@ pub(super) fn cast(schema: Option<&Schema>, value: &Value, kind: SchemaType) -> 
 }
 
 fn is_decimal(schema: Option<&Schema>) -> Option<i32> {
-    schema.filter(|schema| schema.name.as_deref() == Some(logical::DECIMAL)).and_then(scale)
+    schema.filter(|schema| schema.name.as_deref() == Some(logical::DECIMAL)).and_then(Schema::scale)
 }
 
 fn unexpected(value: &Value) -> ConnectorError {
@@ -89,7 +86,7 @@ fn double(schema: Option<&Schema>, value: &Value) -> Result<f64> {
             float_text(text).and_then(|text| text.parse().ok()).ok_or_else(|| unparsed(SchemaType::Float64))?
         }
         Value::Bytes(bytes) => match is_decimal(schema) {
-            Some(scale) => decimal::decimal_text(bytes, scale).parse().unwrap_or(f64::NAN),
+            Some(scale) => java_text::decimal(bytes, scale).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN),
             None => return Err(unexpected(value)),
         },
         other => return Err(unexpected(other)),
@@ -104,7 +101,9 @@ fn single(schema: Option<&Schema>, value: &Value) -> Result<f32> {
             float_text(text).and_then(|text| text.parse().ok()).ok_or_else(|| unparsed(SchemaType::Float32))?
         }
         Value::Bytes(bytes) if is_decimal(schema).is_some() => {
-            decimal::decimal_text(bytes, is_decimal(schema).unwrap_or(0)).parse().unwrap_or(f32::NAN)
+            java_text::decimal(bytes, is_decimal(schema).unwrap_or(0))
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(f32::NAN)
         }
         other => double(schema, other)? as f32,
     })
@@ -141,11 +140,7 @@ fn text(schema: Option<&Schema>, value: &Value) -> String {
     match (date, value) {
         (Some(millis), _) => date_text(millis),
         (None, Value::Bytes(bytes)) if is_decimal(schema).is_none() => STANDARD.encode(bytes),
-        _ => {
-            let mut out = String::new();
-            print_text(value, schema, &mut out);
-            out
-        }
+        _ => value.to_text(schema),
     }
 }
 
