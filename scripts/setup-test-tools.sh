@@ -45,12 +45,19 @@ want_build() {
   have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || want rustup rustup
 }
 
+# The PostgreSQL connectors are tested against servers that the tests start.
+want_postgres() {
+  ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || WANT+=(postgresql)
+  want openssl openssl
+}
+
 want_demo() {
   want curl curl
   want python3 python3
 }
 
 want_test() {
+  want_postgres
   want kcat kcat
   want zstd zstd
   want strace strace

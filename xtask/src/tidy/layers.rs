@@ -6,13 +6,14 @@ use serde_json::Value;
 use std::{path::Path, process::Command};
 
 /// Our crates and those of ours each may depend on (dev-dependencies aside).
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("levada-wire", &[]),
     ("levada-env", &[]),
     ("levada-connector-derive", &[]),
     ("levada-connector-api", &["levada-connector-derive"]),
     ("levada-connector-file", &["levada-connector-api"]),
     ("levada-connector-file-plugin", &["levada-connector-api", "levada-connector-file"]),
+    ("levada-connector-postgres", &["levada-connector-api"]),
     ("levada-client", &["levada-wire", "levada-env"]),
     ("levada-broker", &["levada-wire", "levada-env", "levada-client"]),
     (
@@ -24,6 +25,7 @@ const CRATES: [(&str, &[&str]); 9] = [
             "levada-broker",
             "levada-connector-api",
             "levada-connector-file",
+            "levada-connector-postgres",
         ],
     ),
 ];

@@ -1,0 +1,104 @@
+//! The publication: what of the database the stream shows.
+
+use super::{TableId, text};
+use crate::{
+    config::{PublicationMode, StreamingConfig},
+    error::{Error, Result},
+    net::{Sql, identifier, literal},
+};
+
+/// The publication of a configuration.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    name: String,
+    mode: PublicationMode,
+    via_root: bool,
+}
+
+impl Publication {
+    /// Of the configuration.
+    pub fn new(config: &StreamingConfig) -> Self {
+        Self {
+            name: config.publication_name.clone(),
+            mode: config.publication_mode,
+            via_root: config.via_partition_root,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes or alters it as the mode says; `captured` are the tables that the filters choose.
+    pub async fn ensure(&self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<()> {
+        let name = identifier(&self.name);
+        let with = if self.via_root && version >= 130_000 { " WITH (publish_via_partition_root = true)" } else { "" };
+        let exists = self.exists(sql).await?;
+        let tables = || captured.iter().map(TableId::quoted).collect::<Vec<_>>().join(", ");
+        let action = format!("publication {} can't be made", self.name);
+        match (self.mode, exists) {
+            (PublicationMode::Disabled, None) => Err(Error::Setup(format!(
+                "publication {} does not exist and publication.autocreate.mode is disabled; run: CREATE PUBLICATION \
+                 {name} FOR TABLE ...",
+                self.name
+            ))),
+            (PublicationMode::AllTables, None) => {
+                let made = sql.execute(&action, &format!("CREATE PUBLICATION {name} FOR ALL TABLES{with}")).await;
+                made.map_err(|error| match error.code() {
+                    Some("42501") => Error::Setup(format!(
+                        "{error}; only a superuser may publish all tables: set publication.autocreate.mode to \
+                         filtered, or run as one: CREATE PUBLICATION {name} FOR ALL TABLES"
+                    )),
+                    _ => error,
+                })
+            }
+            (PublicationMode::NoTables, None) => {
+                sql.execute(&action, &format!("CREATE PUBLICATION {name}{with}")).await
+            }
+            (PublicationMode::Filtered, _) if captured.is_empty() => Err(Error::Setup(
+                "no table is chosen by the include and exclude lists, so there is nothing to publish; check \
+                 table.include.list"
+                    .to_owned(),
+            )),
+            (PublicationMode::Filtered, None) => {
+                sql.execute(&action, &format!("CREATE PUBLICATION {name} FOR TABLE {}{with}", tables())).await
+            }
+            // FOR ALL TABLES can't be narrowed, and shows what is asked for.
+            (PublicationMode::Filtered, Some(false)) => self.narrow(sql, captured, &tables()).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn narrow(&self, sql: &Sql, captured: &[TableId], tables: &str) -> Result<()> {
+        let mut published = self.tables(sql).await?;
+        let mut wanted = captured.to_vec();
+        published.sort();
+        wanted.sort();
+        if published == wanted {
+            return Ok(());
+        }
+        let query = format!("ALTER PUBLICATION {} SET TABLE {tables}", identifier(&self.name));
+        sql.execute(&format!("publication {} can't be altered", self.name), &query).await
+    }
+
+    /// Whether it is there, and then whether it is of all tables.
+    pub async fn exists(&self, sql: &Sql) -> Result<Option<bool>> {
+        let query = format!("SELECT puballtables FROM pg_publication WHERE pubname = {}", literal(&self.name));
+        let row = sql.row("publications can't be listed", &query).await?;
+        row.as_ref().map(|row| Ok(text(row, 0)? == "t")).transpose()
+    }
+
+    /// The tables whose changes it shows.
+    pub async fn tables(&self, sql: &Sql) -> Result<Vec<TableId>> {
+        let query = format!(
+            "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = {} ORDER BY 1, 2",
+            literal(&self.name)
+        );
+        let rows = sql.rows("the publication's tables can't be listed", &query).await?;
+        let table = |row: &tokio_postgres::SimpleQueryRow| {
+            Ok(TableId { schema: text(row, 0)?.to_owned(), name: text(row, 1)?.to_owned() })
+        };
+        rows.iter().map(table).collect()
+    }
+}

@@ -1,0 +1,172 @@
+//! Tables, their columns and keys.
+
+use super::{number, optional, text, texts};
+use crate::{
+    error::Result,
+    net::{Sql, identifier},
+};
+use std::fmt;
+
+/// A table's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId {
+    /// Schema.
+    pub schema: String,
+    /// Table.
+    pub name: String,
+}
+
+impl fmt::Display for TableId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+impl TableId {
+    /// The name for SQL.
+    pub fn quoted(&self) -> String {
+        format!("{}.{}", identifier(&self.schema), identifier(&self.name))
+    }
+}
+
+/// A column as the catalog has it now.
+#[derive(Clone, Debug)]
+pub struct CatalogColumn {
+    /// Name.
+    pub name: String,
+    /// Number of its type.
+    pub type_oid: u32,
+    /// Modifier of its type.
+    pub modifier: i32,
+    /// Whether it is NOT NULL.
+    pub not_null: bool,
+    /// Expression of its default.
+    pub default: Option<String>,
+    /// Whether it is computed from others, which is not replicated before PostgreSQL 18.
+    pub generated: bool,
+}
+
+/// A table as the catalog has it now.
+#[derive(Clone, Debug)]
+pub struct TableInfo {
+    /// Number.
+    pub oid: u32,
+    /// Name.
+    pub id: TableId,
+    /// `r` table, `p` partitioned.
+    pub kind: u8,
+    /// Pages that the statistics know of.
+    pub pages: u64,
+    /// Rows that the statistics know of.
+    pub rows: f64,
+    /// File of its rows; another one after a rewrite.
+    pub file: u32,
+    /// Columns in order.
+    pub columns: Vec<CatalogColumn>,
+    /// Columns of the primary key.
+    pub primary: Vec<String>,
+    /// Columns of the replica identity's index.
+    pub identity: Vec<String>,
+    /// Columns of the first unique index.
+    pub unique: Vec<String>,
+}
+
+impl TableInfo {
+    /// The columns that make the key of events, without `message.key.columns`.
+    pub fn key(&self) -> &[String] {
+        [&self.primary, &self.identity, &self.unique].into_iter().find(|key| !key.is_empty()).map_or(&[], |key| key)
+    }
+}
+
+/// Number and name of every table that could be captured; partitions of a partitioned table or that table itself, as
+/// the publication shows their changes.
+pub async fn list_tables(sql: &Sql, via_root: bool) -> Result<Vec<(u32, TableId)>> {
+    let kinds = if via_root {
+        "((c.relkind = 'r' AND NOT c.relispartition) OR (c.relkind = 'p' AND NOT c.relispartition))"
+    } else {
+        "c.relkind = 'r'"
+    };
+    let query = format!(
+        "SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE {kinds} AND c.relpersistence = 'p' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' \
+         ORDER BY n.nspname, c.relname"
+    );
+    let rows = sql.rows("the tables can't be listed", &query).await?;
+    let table = |row: &tokio_postgres::SimpleQueryRow| {
+        let id = TableId { schema: text(row, 1)?.to_owned(), name: text(row, 2)?.to_owned() };
+        Ok((number(row, 0)?, id))
+    };
+    rows.iter().map(table).collect()
+}
+
+/// All of one table; `None` when there is no table of that number any more.
+pub async fn table_info(sql: &Sql, oid: u32) -> Result<Option<TableInfo>> {
+    let query = format!(
+        "SELECT n.nspname, c.relname, c.relkind, greatest(c.relpages, 0), greatest(c.reltuples, 0), \
+         coalesce(pg_relation_filenode(c.oid), 0), \
+         CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_relation_size(c.oid) / current_setting('block_size')::int END \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}"
+    );
+    let Some(row) = sql.row("a table can't be looked at", &query).await? else { return Ok(None) };
+    let mut info = TableInfo {
+        oid,
+        id: TableId { schema: text(&row, 0)?.to_owned(), name: text(&row, 1)?.to_owned() },
+        kind: text(&row, 2)?.bytes().next().unwrap_or(b'r'),
+        pages: number(&row, 6)?,
+        rows: number(&row, 4)?,
+        file: number(&row, 5)?,
+        columns: Vec::new(),
+        primary: Vec::new(),
+        identity: Vec::new(),
+        unique: Vec::new(),
+    };
+    columns(sql, &mut info).await?;
+    keys(sql, &mut info).await?;
+    Ok(Some(info))
+}
+
+async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
+    let query = format!(
+        "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '' \
+         FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+         WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+        info.oid
+    );
+    for row in sql.rows("columns can't be read", &query).await? {
+        let generated = text(&row, 5)? == "t";
+        info.columns.push(CatalogColumn {
+            name: text(&row, 0)?.to_owned(),
+            type_oid: number(&row, 1)?,
+            modifier: number(&row, 2)?,
+            not_null: text(&row, 3)? == "t",
+            default: optional(&row, 4).filter(|_| !generated).map(str::to_owned),
+            generated,
+        });
+    }
+    Ok(())
+}
+
+async fn keys(sql: &Sql, info: &mut TableInfo) -> Result<()> {
+    let query = format!(
+        "SELECT i.indisprimary, i.indisreplident, \
+         (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(i.indkey) WITH ORDINALITY k(attnum, n) \
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts) \
+         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
+         WHERE i.indrelid = {} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
+         ORDER BY c.relname",
+        info.oid
+    );
+    for row in sql.rows("keys can't be read", &query).await? {
+        let columns = texts(optional(&row, 2));
+        if text(&row, 0)? == "t" {
+            info.primary.clone_from(&columns);
+        }
+        if text(&row, 1)? == "t" {
+            info.identity.clone_from(&columns);
+        }
+        if info.unique.is_empty() {
+            info.unique = columns;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Keys of the source: Debezium's names and defaults, declared once per group.
+//!
+//! A key of Debezium's that is not known here is kept and ignored, as Connect does; one that is known
+//! but has no effect yet is told when it is set ([`unsupported`]): as an error where ignoring it would
+//! change data, else as a warning at the start of the task.
+
+mod capture;
+mod connection;
+mod enums;
+mod events;
+mod rules;
+mod snapshot;
+mod streaming;
+mod values;
+
+pub use capture::CaptureConfig;
+pub use connection::{ConnectionConfig, SslMode};
+pub use enums::*;
+pub use events::EventsConfig;
+pub use rules::unsupported;
+pub use snapshot::SnapshotConfig;
+pub use streaming::StreamingConfig;
+pub use values::TypesConfig;
+
+use levada_connector_api::ConnectorConfig;
+
+/// Every key of the PostgreSQL source.
+#[derive(Clone, Debug, ConnectorConfig)]
+#[config(rule = rules::check)]
+pub struct SourceConfig {
+    /// Where the server is and how it is reached.
+    #[config(flatten)]
+    pub connection: ConnectionConfig,
+    /// Which tables and columns, and in what topics.
+    #[config(flatten)]
+    pub capture: CaptureConfig,
+    /// Slot, publication, acknowledgement.
+    #[config(flatten)]
+    pub streaming: StreamingConfig,
+    /// Snapshots and signals.
+    #[config(flatten)]
+    pub snapshot: SnapshotConfig,
+    /// How values are represented.
+    #[config(flatten)]
+    pub types: TypesConfig,
+    /// What is sent beside and around changes.
+    #[config(flatten)]
+    pub events: EventsConfig,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use levada_connector_api::Config;
+
+    fn config(pairs: &[(&str, &str)]) -> Config {
+        let given = [
+            ("topic.prefix", "p"),
+            ("database.hostname", "h"),
+            ("database.user", "u"),
+            ("database.dbname", "d"),
+            ("plugin.name", "pgoutput"),
+        ];
+        given.iter().chain(pairs).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn debeziums_own_minimal_config_is_enough() {
+        let typed = SourceConfig::parse(&config(&[])).unwrap();
+        assert_eq!(typed.streaming.slot_name, "debezium");
+        assert_eq!(typed.streaming.publication_name, "dbz_publication");
+        assert_eq!(typed.snapshot.mode, SnapshotMode::Initial);
+        assert!(typed.events.tombstones_on_delete);
+    }
+
+    #[test]
+    fn all_errors_are_told_at_once() {
+        let errors = SourceConfig::parse(&Config::new()).unwrap_err();
+        assert_eq!(errors.0.len(), 4, "{errors}");
+        let errors = SourceConfig::parse(&config(&[
+            ("slot.name", "Not-A-Slot"),
+            ("decimal.handling.mode", "exact"),
+            ("table.include.list", "a(b"),
+        ]))
+        .unwrap_err();
+        assert_eq!(errors.0.len(), 3, "{errors}");
+        let errors =
+            SourceConfig::parse(&config(&[("table.include.list", "a"), ("table.exclude.list", "b")])).unwrap_err();
+        assert!(errors.to_string().contains("table.exclude.list"), "{errors}");
+    }
+
+    #[test]
+    fn what_would_change_data_is_refused_and_the_rest_is_told() {
+        let refused = SourceConfig::parse(&config(&[("converters", "isbn")])).unwrap_err();
+        assert!(refused.to_string().contains("converters"), "{refused}");
+        assert!(SourceConfig::parse(&config(&[("custom.metric.tags", "a=b")])).is_ok());
+        let told = unsupported(&config(&[("custom.metric.tags", "a=b")]));
+        assert_eq!(told.len(), 1);
+        assert!(!told[0].refused);
+        assert!(unsupported(&config(&[("snapshot.max.threads", "1")])).is_empty(), "a default says nothing");
+    }
+}

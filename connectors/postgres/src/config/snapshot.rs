@@ -1,0 +1,118 @@
+//! Keys of snapshots and signals.
+
+use super::enums::{IsolationMode, LockingMode, SnapshotMode};
+use crate::filter::check_patterns;
+use levada_connector_api::ConnectorConfig;
+use std::time::Duration;
+
+/// Snapshots and signals.
+#[derive(Clone, Debug, ConnectorConfig)]
+#[expect(dead_code, reason = "some keys are known and have no effect")]
+pub struct SnapshotConfig {
+    /// When tables are read whole: `initial`, `initial_only`, `no_data`, `always`, `when_needed`, `configuration_based`.
+    #[config(key = "snapshot.mode", default = "initial", importance = "high", group = "Snapshot")]
+    pub mode: SnapshotMode,
+    /// `configuration_based`: read the tables.
+    #[config(
+        key = "snapshot.mode.configuration.based.snapshot.data",
+        default = "false",
+        importance = "low",
+        group = "Snapshot"
+    )]
+    pub based_data: bool,
+    /// `configuration_based`: has no effect, there is no schema history.
+    #[config(
+        key = "snapshot.mode.configuration.based.snapshot.schema",
+        default = "false",
+        importance = "low",
+        group = "Snapshot"
+    )]
+    pub based_schema: bool,
+    /// `configuration_based`: stream afterwards.
+    #[config(
+        key = "snapshot.mode.configuration.based.start.stream",
+        default = "false",
+        importance = "low",
+        group = "Snapshot"
+    )]
+    pub based_stream: bool,
+    /// `configuration_based`: has no effect, there is no schema history.
+    #[config(
+        key = "snapshot.mode.configuration.based.snapshot.on.schema.error",
+        default = "false",
+        importance = "low",
+        group = "Snapshot"
+    )]
+    pub based_schema_error: bool,
+    /// `configuration_based`: read the tables when the slot no longer covers the offset.
+    #[config(
+        key = "snapshot.mode.configuration.based.snapshot.on.data.error",
+        default = "false",
+        importance = "low",
+        group = "Snapshot"
+    )]
+    pub based_data_error: bool,
+    /// A Java class.
+    #[config(key = "snapshot.mode.custom.name", importance = "low", group = "Snapshot")]
+    pub custom_name: Option<String>,
+    /// `none`, or `shared` for a lock against changes of the tables' definitions.
+    #[config(key = "snapshot.locking.mode", default = "none", importance = "low", group = "Snapshot")]
+    pub locking: LockingMode,
+    /// Isolation of a snapshot that is not the slot's own; ours is always at least repeatable read.
+    #[config(key = "snapshot.isolation.mode", default = "serializable", importance = "low", group = "Snapshot")]
+    pub isolation: IsolationMode,
+    /// Has no effect: tables are read by COPY.
+    #[config(key = "snapshot.fetch.size", default = "10240", min = 0, importance = "low", group = "Snapshot")]
+    pub fetch_size: i32,
+    /// Tables or parts of tables read at a time.
+    #[config(key = "snapshot.max.threads", default = "1", min = 1, group = "Snapshot")]
+    pub max_threads: i32,
+    /// Has no effect: parts are made by size.
+    #[config(key = "snapshot.max.threads.multiplier", default = "1", min = 1, importance = "low", group = "Snapshot")]
+    pub threads_multiplier: i32,
+    /// Time before the snapshot begins.
+    #[config(key = "snapshot.delay.ms", default = "0", importance = "low", group = "Snapshot")]
+    pub delay: Duration,
+    /// Longest wait for a lock.
+    #[config(key = "snapshot.lock.timeout.ms", default = "10000", importance = "low", group = "Snapshot")]
+    pub lock_timeout: Duration,
+    /// Tables of the snapshot, of those that are captured.
+    #[config(key = "snapshot.include.collection.list", check = check_patterns, group = "Snapshot")]
+    pub include: Option<Vec<String>>,
+    /// Tables whose SELECT is that of the key `snapshot.select.statement.overrides.SCHEMA.TABLE`.
+    #[config(key = "snapshot.select.statement.overrides", group = "Snapshot")]
+    pub overrides: Option<Vec<String>>,
+    /// Order of the tables: `disabled`, or `ascending` or `descending` by their estimated rows.
+    #[config(
+        key = "snapshot.tables.order.by.row.count",
+        default = "disabled",
+        one_of("disabled", "ascending", "descending"),
+        importance = "low",
+        group = "Snapshot"
+    )]
+    pub order_by_rows: String,
+    /// Table of signals, `schema.table`.
+    #[config(key = "signal.data.collection", group = "Signals")]
+    pub signal_table: Option<String>,
+    /// Where signals come from.
+    #[config(key = "signal.enabled.channels", default = "source", group = "Signals")]
+    pub signal_channels: Vec<String>,
+    /// Time between two looks for signals.
+    #[config(key = "signal.poll.interval.ms", default = "5000", importance = "low", group = "Signals")]
+    pub signal_poll: Duration,
+    /// Rows of a chunk of an incremental snapshot.
+    #[config(key = "incremental.snapshot.chunk.size", default = "1024", min = 1, group = "Signals")]
+    pub chunk_size: i32,
+    /// How the marks around a chunk are written: `INSERT_INSERT` or `INSERT_DELETE`.
+    #[config(
+        key = "incremental.snapshot.watermarking.strategy",
+        default = "INSERT_INSERT",
+        one_of("INSERT_INSERT", "INSERT_DELETE", "insert_insert", "insert_delete"),
+        importance = "low",
+        group = "Signals"
+    )]
+    pub watermarking: String,
+    /// Never write to the database.
+    #[config(key = "read.only", default = "false", group = "Signals")]
+    pub read_only: bool,
+}

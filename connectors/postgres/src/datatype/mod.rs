@@ -1,0 +1,23 @@
+//! PostgreSQL types: how a column's declaration becomes a schema, and the server's text a value.
+//!
+//! What a column needs is worked out once per relation ([`Codec`]); a value then costs one pass over its
+//! text and no more than the value's own allocation.
+
+mod array;
+mod calendar;
+mod codec;
+mod decode;
+mod default;
+mod geometry;
+mod hstore;
+mod interval;
+mod mapping;
+mod numeric;
+mod registry;
+mod schemas;
+mod time;
+
+pub use codec::Codec;
+pub use decode::{Decode, DecodeError, Placeholder, binary, hex_digits};
+pub use default::default_value;
+pub use registry::{Kind, TypeInfo, TypeRegistry};

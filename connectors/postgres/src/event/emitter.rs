@@ -1,0 +1,248 @@
+//! Makes records. Holds what all of them share, so that one costs its own values and little else.
+
+use super::{SharedSchemas, TransactionCount};
+use crate::{config::BinaryMode, filter::Choice, naming::Naming, table::Table};
+use levada_connector_api::{Header, Headers, SourceRecord, Str, Struct, Value};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Bytes of memory that a record takes beside its values, about.
+const RECORD_OVERHEAD: usize = 1024;
+
+/// What decides how events look.
+#[derive(Clone, Debug)]
+pub struct EmitterOptions {
+    /// `topic.prefix`.
+    pub prefix: String,
+    /// Database.
+    pub database: String,
+    /// Number of the task.
+    pub task: usize,
+    /// Identity of this run.
+    pub run_id: String,
+    /// `extended.headers.enabled`.
+    pub headers: bool,
+    /// `tombstones.on.delete`.
+    pub tombstones: bool,
+    /// `skipped.operations`.
+    pub skipped: Vec<String>,
+    /// `skip.messages.without.change`.
+    pub skip_unchanged: bool,
+    /// `provide.transaction.metadata`.
+    pub transactions: bool,
+    /// `binary.handling.mode`.
+    pub binary: BinaryMode,
+    /// Prefixes of messages.
+    pub messages: Choice,
+}
+
+/// Records on their way to the queue.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Records in order.
+    pub records: Vec<SourceRecord>,
+    /// Bytes of memory they take, about.
+    pub bytes: usize,
+}
+
+impl Batch {
+    /// Counts `bytes` more of memory.
+    pub fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    pub(super) fn push(&mut self, record: SourceRecord) {
+        self.bytes += RECORD_OVERHEAD;
+        self.records.push(record);
+    }
+}
+
+/// A row's place in a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotMark {
+    /// It comes from the stream.
+    Streaming,
+    /// In the middle.
+    Snapshot,
+    /// The first of all.
+    First,
+    /// The first of its table.
+    FirstInTable,
+    /// The last of its table.
+    LastInTable,
+    /// The last of all.
+    Last,
+}
+
+impl SnapshotMark {
+    fn text(self) -> Str {
+        Str::from_static(match self {
+            Self::Streaming => "false",
+            Self::Snapshot => "true",
+            Self::First => "first",
+            Self::FirstInTable => "first_in_data_collection",
+            Self::LastInTable => "last_in_data_collection",
+            Self::Last => "last",
+        })
+    }
+}
+
+/// When and where in the log something happened.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// Microseconds since 1970: of the commit, or of the snapshot's reading.
+    pub micros: i64,
+    /// Number of the transaction.
+    pub tx_id: Option<i64>,
+    /// Position.
+    pub lsn: u64,
+    /// Position behind the last commit before.
+    pub last_commit: Option<u64>,
+    /// The slot's xmin.
+    pub xmin: Option<i64>,
+    /// Where the transaction came from.
+    pub origin: Option<(Str, i64)>,
+    /// Place in a snapshot.
+    pub mark: SnapshotMark,
+}
+
+/// Makes records.
+pub struct Emitter {
+    pub(super) options: EmitterOptions,
+    pub(super) schemas: SharedSchemas,
+    pub(super) transaction_topic: Arc<str>,
+    pub(super) heartbeat_topic: Arc<str>,
+    pub(super) message_topic: Arc<str>,
+    /// The transaction under way, while transactions are counted.
+    pub(super) transaction: Option<TransactionCount>,
+    pub(super) headers: Headers,
+    version: Str,
+    connector: Str,
+    prefix: Str,
+    database: Str,
+}
+
+impl Emitter {
+    /// With the schemas that its events share with the tables'.
+    pub fn new(options: EmitterOptions, schemas: SharedSchemas, naming: &Naming) -> Self {
+        let header = |key: &'static str, value: Str| Header {
+            key: Str::from_static(key),
+            schema: Some(Arc::clone(&schemas.text)),
+            value: Value::String(value),
+        };
+        let headers = if options.headers {
+            vec![
+                header("__debezium.context.connectorLogicalName", options.prefix.clone().into()),
+                header("__debezium.context.taskId", options.task.to_string().into()),
+                header("__debezium.context.connectorName", Str::from_static("postgresql")),
+                header("__debezium.context.runId", options.run_id.clone().into()),
+            ]
+        } else {
+            Headers::new()
+        };
+        Self {
+            transaction_topic: naming.transactions(),
+            heartbeat_topic: naming.heartbeats(),
+            message_topic: naming.messages(),
+            transaction: None,
+            headers,
+            version: Str::from_static(crate::VERSION),
+            connector: Str::from_static("postgresql"),
+            prefix: options.prefix.clone().into(),
+            database: options.database.clone().into(),
+            options,
+            schemas,
+        }
+    }
+
+    /// The count of the transaction under way, for the offset.
+    pub fn transaction(&self) -> Option<&TransactionCount> {
+        self.transaction.as_ref()
+    }
+
+    /// Goes on with a count that was stored.
+    pub fn resume_transaction(&mut self, count: Option<TransactionCount>) {
+        self.transaction = count.filter(|_| self.options.transactions);
+    }
+
+    /// Whether events of this operation are left out.
+    pub fn skips(&self, operation: &str) -> bool {
+        self.options.skipped.iter().any(|skipped| skipped == operation)
+    }
+
+    /// Block `source`.
+    pub(super) fn source(&self, moment: &Moment, schema: &Str, table: &Str) -> Value {
+        let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
+        let sequence = match moment.last_commit {
+            Some(commit) => format!("[\"{commit}\",\"{}\"]", moment.lsn),
+            None => format!("[null,\"{}\"]", moment.lsn),
+        };
+        let (origin, origin_lsn) = match &moment.origin {
+            Some((name, lsn)) => (Value::String(name.clone()), Value::Int64(*lsn)),
+            None => (Value::Null, Value::Null),
+        };
+        let values = vec![
+            Value::String(self.version.clone()),
+            Value::String(self.connector.clone()),
+            Value::String(self.prefix.clone()),
+            Value::Int64(moment.micros.div_euclid(1000)),
+            Value::String(moment.mark.text()),
+            Value::String(self.database.clone()),
+            Value::string(sequence),
+            Value::Int64(moment.micros),
+            Value::Int64(moment.micros.saturating_mul(1000)),
+            Value::String(schema.clone()),
+            Value::String(table.clone()),
+            number(moment.tx_id),
+            Value::Int64(moment.lsn as i64),
+            number(moment.xmin),
+            origin,
+            origin_lsn,
+        ];
+        Value::Struct(Box::new(Struct { schema: Arc::clone(&self.schemas.source), values }))
+    }
+
+    /// Changes a record's place in its snapshot, which is only known when the next row comes or none.
+    pub fn mark(record: &mut SourceRecord, mark: SnapshotMark) {
+        // `source` is the third field of an envelope, `snapshot` the fifth of a source.
+        if let Value::Struct(envelope) = &mut record.value
+            && let Some(Value::Struct(source)) = envelope.values.get_mut(2)
+            && let Some(snapshot) = source.values.get_mut(4)
+        {
+            *snapshot = Value::String(mark.text());
+        }
+    }
+
+    /// Block `transaction` of the next event of a table, which is counted by it.
+    pub(super) fn transaction_block(&mut self, collection: &str, moment: &Moment) -> Value {
+        let Some(count) = &mut self.transaction else { return Value::Null };
+        let (total, place) = count.count(collection);
+        let id = format!("{}:{}", count.xid, moment.lsn);
+        let values = vec![Value::string(id), Value::Int64(total), Value::Int64(place)];
+        Value::Struct(Box::new(Struct { schema: Arc::clone(&self.schemas.transaction), values }))
+    }
+
+    /// A record of a table.
+    pub(super) fn record(&self, table: &Table, key: Value, value: Value, own: Option<Header>) -> SourceRecord {
+        let mut headers = Headers::with_capacity(self.headers.len() + usize::from(own.is_some()));
+        headers.extend(own);
+        headers.extend_from_slice(&self.headers);
+        SourceRecord {
+            topic: Arc::clone(&table.topic),
+            partition: None,
+            key_schema: table.key_schema().cloned(),
+            key,
+            value_schema: Some(Arc::clone(&table.envelope_schema)),
+            value,
+            timestamp: None,
+            headers,
+        }
+    }
+}
+
+/// Nanoseconds since 1970 by this machine's clock.
+pub(super) fn now_nanos() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
+}

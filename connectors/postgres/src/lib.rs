@@ -1,0 +1,36 @@
+//! PostgreSQL change data capture.
+//!
+//! [`sources`] is what a daemon registers: a source with the keys, topics, events and offsets of Debezium's
+//! PostgreSQL connector, so that its configurations and stored offsets go on as they are.
+
+mod catalog;
+mod config;
+mod connector;
+mod datatype;
+mod error;
+mod event;
+mod filter;
+mod lsn;
+mod mask;
+mod naming;
+mod net;
+mod offset;
+mod pgoutput;
+mod reading;
+mod table;
+mod task;
+
+use levada_connector_api::SourceConnector;
+
+pub use connector::PostgresSource;
+
+/// Version that the connectors report.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Makes a new, not yet started source connector.
+pub type NewSource = fn() -> Box<dyn SourceConnector>;
+
+/// The source connectors of this crate.
+pub fn sources() -> Vec<NewSource> {
+    vec![|| Box::new(PostgresSource::default())]
+}

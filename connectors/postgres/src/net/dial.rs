@@ -1,0 +1,190 @@
+//! A stream to the first host that answers, in plain or under TLS.
+
+use super::tls;
+use crate::{
+    config::{ConnectionConfig, SslMode},
+    error::{Error, Result},
+};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Longest wait for a host to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Silence after which a connection is probed.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Bytes to and from a server.
+pub enum Stream {
+    /// In plain.
+    Plain(TcpStream),
+    /// Under TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// One way to begin a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Plain,
+    /// TLS, or plain when the server has none.
+    Offered,
+    Tls,
+}
+
+/// Knows where the server is.
+#[derive(Clone)]
+pub struct Dialer {
+    hosts: Vec<(String, u16)>,
+    mode: SslMode,
+    keep_alive: bool,
+    tls: Option<TlsConnector>,
+}
+
+impl Dialer {
+    /// Of the configuration; reads the files of certificates.
+    pub fn new(config: &ConnectionConfig) -> Result<Self> {
+        let port = u16::try_from(config.port).unwrap_or(5432);
+        let hosts = config.hostname.split(',').map(str::trim).filter(|host| !host.is_empty());
+        let hosts = hosts.map(|host| with_port(host, port)).collect();
+        let tls = if config.sslmode == SslMode::Disable { None } else { Some(tls::connector(config)?) };
+        Ok(Self { hosts, mode: config.sslmode, keep_alive: config.tcp_keep_alive, tls })
+    }
+
+    fn ways(&self) -> &'static [Way] {
+        match self.mode {
+            SslMode::Disable => &[Way::Plain],
+            SslMode::Allow => &[Way::Plain, Way::Tls],
+            SslMode::Prefer => &[Way::Offered, Way::Plain],
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Way::Tls],
+        }
+    }
+
+    /// Begins a session on the first host where `begin` succeeds. A refusal for how the connection is made (`28000`) is
+    /// tried the other way where the mode has one; other refusals are final, what does not answer is passed over.
+    pub async fn session<T>(&self, begin: impl AsyncFn(Stream) -> Result<T>) -> Result<T> {
+        let mut last = Error::Setup("database.hostname names no host".to_owned());
+        for (host, port) in &self.hosts {
+            for way in self.ways() {
+                let began = match self.stream(host, *port, *way).await {
+                    Ok(stream) => begin(stream).await,
+                    Err(error) => Err(error),
+                };
+                last = match began {
+                    Ok(session) => return Ok(session),
+                    Err(error @ Error::Connect { .. }) => {
+                        last = error;
+                        break;
+                    }
+                    Err(error @ (Error::Tls { .. } | Error::Broken(_))) => error,
+                    Err(error) if error.code() == Some("28000") => error,
+                    // A server that starts, stops or only stands by: the next host may do.
+                    Err(error) if error.code().is_some_and(|code| code.starts_with("57P")) => error,
+                    Err(error) => return Err(error),
+                };
+            }
+        }
+        Err(last)
+    }
+
+    async fn stream(&self, host: &str, port: u16, way: Way) -> Result<Stream> {
+        let address = format!("{host}:{port}");
+        let failed = |cause| Error::Connect { address: address.clone(), cause };
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await;
+        let mut tcp = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
+        tcp.set_nodelay(true).map_err(failed)?;
+        if self.keep_alive {
+            // Without probes a peer that vanished would only be missed when something is sent.
+            rustix::net::sockopt::set_socket_keepalive(&tcp, true).map_err(|cause| failed(cause.into()))?;
+            rustix::net::sockopt::set_tcp_keepidle(&tcp, KEEP_ALIVE_AFTER).map_err(|cause| failed(cause.into()))?;
+        }
+        let Some(connector) = self.tls.as_ref().filter(|_| way != Way::Plain) else { return Ok(Stream::Plain(tcp)) };
+        let mut request = bytes::BytesMut::new();
+        postgres_protocol::message::frontend::ssl_request(&mut request);
+        tcp.write_all(&request).await.map_err(failed)?;
+        if tcp.read_u8().await.map_err(failed)? != b'S' {
+            return match way {
+                Way::Offered => Ok(Stream::Plain(tcp)),
+                _ => Err(Error::Tls {
+                    address,
+                    reason: "the server has no TLS; set ssl=on there, or database.sslmode to prefer".to_owned(),
+                }),
+            };
+        }
+        let refused = |reason: String| Error::Tls { address: address.clone(), reason };
+        let name = rustls::pki_types::ServerName::try_from(host.to_owned())
+            .map_err(|_| refused("the host's name can't be checked under TLS".to_owned()))?;
+        let tls = timeout(CONNECT_TIMEOUT, connector.connect(name, tcp)).await;
+        match tls {
+            Err(_) => Err(failed(io::ErrorKind::TimedOut.into())),
+            Ok(Err(cause)) => Err(refused(format!("TLS failed: {cause}"))),
+            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
+        }
+    }
+}
+
+/// `host:port`, or `host` with the common port. An IPv6 address with a port is in brackets.
+fn with_port(host: &str, port: u16) -> (String, u16) {
+    let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    match host.rsplit_once(':') {
+        Some((name, own)) if !name.contains(':') || name.ends_with(']') => match own.parse() {
+            Ok(own) => (bare(name), own),
+            Err(_) => (bare(host), port),
+        },
+        _ => (bare(host), port),
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_may_have_ports() {
+        assert_eq!(with_port("a", 5432), ("a".to_owned(), 5432));
+        assert_eq!(with_port("a:6543", 5432), ("a".to_owned(), 6543));
+        assert_eq!(with_port("::1", 5432), ("::1".to_owned(), 5432));
+        assert_eq!(with_port("[::1]:6543", 5432), ("::1".to_owned(), 6543));
+    }
+}

@@ -1,0 +1,174 @@
+//! The replication stream: our own thin layer over COPY BOTH.
+
+use super::{
+    Dialer,
+    session::{Login, Row, Session, server_error},
+};
+use crate::error::{Error, Result};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use postgres_protocol::message::{
+    backend::{ErrorResponseBody, Message},
+    frontend,
+};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Microseconds between 1970 and PostgreSQL's own epoch, 2000.
+pub const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// What comes over the stream.
+#[derive(Debug)]
+pub enum Frame {
+    /// A message of the decoding plug-in.
+    Data {
+        /// Its position in the log; 0 for what describes others.
+        start: u64,
+        /// The message.
+        message: Bytes,
+    },
+    /// "I am here", up to which position everything was sent.
+    Keepalive {
+        /// End of what was sent.
+        end: u64,
+        /// Whether an answer is asked for.
+        reply: bool,
+    },
+}
+
+/// A replication session.
+pub struct Replication {
+    session: Session,
+}
+
+impl Replication {
+    /// Opens a session.
+    pub async fn connect(dialer: &Dialer, login: &Login) -> Result<Self> {
+        let session = dialer.session(async |stream| Session::replication(stream, login).await).await?;
+        Ok(Self { session })
+    }
+
+    /// Rows of a replication command or query.
+    pub async fn query(&mut self, action: &str, sql: &str) -> Result<Vec<Row>> {
+        self.session.query(action, sql).await
+    }
+
+    /// Begins the stream of a slot at `from`; `options` are the plug-in's.
+    pub async fn start(&mut self, slot: &str, from: u64, options: &[(String, String)]) -> Result<()> {
+        let options: Vec<_> =
+            options.iter().map(|(name, value)| format!("\"{name}\" '{}'", value.replace('\'', "''"))).collect();
+        let sql =
+            format!("START_REPLICATION SLOT \"{slot}\" LOGICAL {} ({})", crate::lsn::Lsn(from), options.join(", "));
+        self.session.send_query(&sql).await?;
+        // The codec knows COPY IN and OUT only; `W` is looked at here.
+        loop {
+            match self.frame_tag() {
+                None => self.session.fill().await?,
+                Some(b'W') => {
+                    self.take_frame();
+                    return Ok(());
+                }
+                Some(_) => {
+                    if let Message::ErrorResponse(body) = self.session.message().await? {
+                        return Err(self.refused(&format!("slot {slot} can't be streamed"), &body).await);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn refused(&mut self, action: &str, body: &ErrorResponseBody) -> Error {
+        let error = server_error(action, body.fields());
+        // The session is usable again behind the next prompt; if it breaks instead, the next use tells.
+        while let Ok(message) = self.session.message().await {
+            if matches!(message, Message::ReadyForQuery(_)) {
+                break;
+            }
+        }
+        error
+    }
+
+    /// The tag of a message that has arrived whole.
+    fn frame_tag(&self) -> Option<u8> {
+        let header = self.session.input.get(..5)?;
+        let length = u32::from_be_bytes(header.get(1..5)?.try_into().ok()?) as usize;
+        (self.session.input.len() > length).then(|| header.first().copied())?
+    }
+
+    /// Takes the message that [`Self::frame_tag`] has seen, its body without tag and length.
+    fn take_frame(&mut self) -> Bytes {
+        let length =
+            self.session.input.get(1..5).and_then(|length| length.try_into().ok()).map_or(4, u32::from_be_bytes);
+        let mut frame = self.session.input.split_to((length as usize + 1).min(self.session.input.len())).freeze();
+        frame.advance(5.min(frame.len()));
+        frame
+    }
+
+    /// The next frame that has arrived whole, without waiting.
+    pub fn ready(&mut self) -> Result<Option<Frame>> {
+        while let Some(tag) = self.frame_tag() {
+            match tag {
+                b'd' => {
+                    if let Some(frame) = frame(self.take_frame())? {
+                        return Ok(Some(frame));
+                    }
+                }
+                b'E' => {
+                    if let Some(Message::ErrorResponse(body)) = Message::parse(&mut self.session.input)? {
+                        return Err(server_error("the stream ended", body.fields()));
+                    }
+                }
+                // The server ends the stream: it shuts down.
+                b'c' => return Err(Error::server("the stream ended", "57P01", "the server shuts down")),
+                _ => drop(self.take_frame()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads what there is, at least a byte. Safe to drop.
+    pub async fn fill(&mut self) -> Result<()> {
+        self.session.fill().await
+    }
+
+    /// Tells what was received and what is stored; `ask` asks for a sign of life.
+    pub async fn status(&mut self, received: u64, stored: u64, ask: bool) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+        let mut body = BytesMut::with_capacity(34);
+        body.put_u8(b'r');
+        body.put_u64(received.max(stored));
+        body.put_u64(stored);
+        body.put_u64(stored);
+        body.put_i64(now - PG_EPOCH_MICROS);
+        body.put_u8(u8::from(ask));
+        let mut out = BytesMut::with_capacity(40);
+        frontend::CopyData::new(body.freeze())?.write(&mut out);
+        self.session.write(&out).await
+    }
+
+    /// Ends the stream in order, as far as the server answers.
+    pub async fn finish(mut self) {
+        let mut out = BytesMut::new();
+        frontend::copy_done(&mut out);
+        frontend::terminate(&mut out);
+        let _ = self.session.write(&out).await;
+    }
+}
+
+fn frame(mut body: Bytes) -> Result<Option<Frame>> {
+    let short = || Error::Protocol("a replication message that is too short".to_owned());
+    match body.try_get_u8().map_err(|_| short())? {
+        b'w' => {
+            let start = body.try_get_u64().map_err(|_| short())?;
+            if body.len() < 16 {
+                return Err(short());
+            }
+            body.advance(16);
+            Ok(Some(Frame::Data { start, message: body }))
+        }
+        b'k' => {
+            let end = body.try_get_u64().map_err(|_| short())?;
+            let _clock = body.try_get_i64().map_err(|_| short())?;
+            Ok(Some(Frame::Keepalive { end, reply: body.try_get_u8().map_err(|_| short())? == 1 }))
+        }
+        _ => Ok(None),
+    }
+}

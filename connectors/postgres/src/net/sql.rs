@@ -1,0 +1,110 @@
+//! The SQL client over our own streams, so that hosts and TLS are the same for every session.
+
+use super::{Dialer, SESSION, session::Login};
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use futures_util::Stream as _;
+use std::{future::poll_fn, pin::pin, time::Duration};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
+
+/// An SQL session, driven by a task of the current runtime.
+pub struct Sql {
+    client: Client,
+    driver: JoinHandle<()>,
+    timeout: Option<Duration>,
+}
+
+impl Drop for Sql {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Sql {
+    /// Opens a session. Queries take at most `timeout`; copies are not counted.
+    pub async fn connect(dialer: &Dialer, login: &Login, timeout: Option<Duration>) -> Result<Self> {
+        let mut config = tokio_postgres::Config::new();
+        config.user(&login.user).dbname(&login.database).application_name("levada");
+        // The stream is under TLS already, where the mode wants it.
+        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+        config.options(SESSION.map(|(name, value)| format!("-c {name}={}", value.replace(' ', "\\ "))).join(" "));
+        if let Some(password) = &login.password {
+            config.password(password.reveal());
+        }
+        let config = &config;
+        let (client, driver) = dialer
+            .session(async move |stream| {
+                let connected = config.connect_raw(stream, NoTls).await;
+                let (client, connection) = connected.map_err(|error| Error::sql("the session is refused", &error))?;
+                let driver = tokio::spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "an SQL session ended");
+                    }
+                });
+                Ok((client, driver))
+            })
+            .await?;
+        Ok(Self { client, driver, timeout })
+    }
+
+    /// Rows of a query, values as text; `action` names it in errors.
+    pub async fn rows(&self, action: &str, sql: &str) -> Result<Vec<SimpleQueryRow>> {
+        let query = self.client.simple_query(sql);
+        let answer = match self.timeout {
+            None => query.await,
+            Some(timeout) => match tokio::time::timeout(timeout, query).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    return Err(Error::server(action, "57014", "it took longer than database.query.timeout.ms"));
+                }
+            },
+        };
+        let messages = answer.map_err(|error| Error::sql(action, &error))?;
+        let row = |message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        };
+        Ok(messages.into_iter().filter_map(row).collect())
+    }
+
+    /// The first row of a query.
+    pub async fn row(&self, action: &str, sql: &str) -> Result<Option<SimpleQueryRow>> {
+        Ok(self.rows(action, sql).await?.into_iter().next())
+    }
+
+    /// Statements without an answer.
+    pub async fn execute(&self, action: &str, sql: &str) -> Result<()> {
+        self.rows(action, sql).await.map(drop)
+    }
+
+    /// Runs `COPY ... TO STDOUT` and hands each row's bytes, without its line end, to `each`.
+    pub async fn copy_out(
+        &self,
+        action: &str,
+        sql: &str,
+        mut each: impl AsyncFnMut(Bytes) -> Result<()>,
+    ) -> Result<()> {
+        let stream = self.client.copy_out(sql).await.map_err(|error| Error::sql(action, &error))?;
+        let mut stream = pin!(stream);
+        while let Some(row) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+            let row = row.map_err(|error| Error::sql(action, &error))?;
+            let end = row.len() - usize::from(row.last() == Some(&b'\n'));
+            each(row.slice(..end)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An identifier in quotes.
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as an SQL literal.
+pub fn literal(text: &str) -> String {
+    if text.contains('\\') {
+        return format!(" E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
+    }
+    format!("'{}'", text.replace('\'', "''"))
+}

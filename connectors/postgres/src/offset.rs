@@ -1,0 +1,244 @@
+//! Source offsets: Debezium's keys, so that an offset of either goes on with the other, and a few of our own.
+//!
+//! Ours say which server the position is of (`levada_system`, `levada_timeline`), and how far a snapshot has come
+//! (`levada_snapshot`). Debezium leaves keys alone that it does not know.
+
+use crate::event::TransactionCount;
+use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
+use serde_json::{Value, json};
+
+/// How far a snapshot has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Tables that are read.
+    pub done: Vec<String>,
+    /// The table that is being read.
+    pub current: Option<Current>,
+}
+
+/// How far a table is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Table.
+    pub table: String,
+    /// File of its rows: after a rewrite its pages mean nothing.
+    pub file: u32,
+    /// First page that is not read.
+    pub page: u64,
+    /// Number of the oldest transaction that the reading did not see the end of.
+    pub xmin: u64,
+}
+
+/// A position in a database's changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Position of the last event.
+    pub lsn: u64,
+    /// Position up to which the transaction under way is processed.
+    pub processed: Option<u64>,
+    /// Position behind the last transaction that is processed whole.
+    pub commit: Option<u64>,
+    /// Number of the last transaction.
+    pub tx_id: Option<i64>,
+    /// Microseconds since 1970 of the last event.
+    pub micros: i64,
+    /// Kind of the last event.
+    pub message_type: Option<String>,
+    /// Events at the position of the last one.
+    pub events: u64,
+    /// A snapshot that has begun, and whether it is complete.
+    pub snapshot: Option<bool>,
+    /// How far the snapshot has come.
+    pub progress: Option<Progress>,
+    /// The server's identity.
+    pub system: Option<String>,
+    /// Its timeline.
+    pub timeline: Option<i64>,
+    /// The transaction under way.
+    pub transaction: Option<TransactionCount>,
+}
+
+/// Where streaming goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// Transactions that commit behind it are streamed.
+    pub from: u64,
+    /// In the first of them, the position up to which events were sent, and how many at that position.
+    pub skip: Option<(u64, u64)>,
+}
+
+/// The partition of a topic prefix.
+pub fn partition(prefix: &str) -> SourcePartition {
+    OffsetMap::from_iter([("server".to_owned(), Value::String(prefix.to_owned()))])
+}
+
+const TRANSACTION_ORDER: &str = "transaction_data_collection_order_";
+
+impl Position {
+    /// Whether a snapshot has begun and is not complete.
+    pub fn in_snapshot(&self) -> bool {
+        self.snapshot == Some(false)
+    }
+
+    /// Where streaming goes on.
+    pub fn resume(&self) -> Resume {
+        let from = self.commit.or(self.processed).unwrap_or(self.lsn);
+        let skip = self.processed.filter(|processed| self.commit.is_some() && *processed > from);
+        Resume { from, skip: skip.map(|processed| (processed, self.events.max(1))) }
+    }
+
+    /// As an offset.
+    pub fn to_offset(&self) -> SourceOffset {
+        let mut map = OffsetMap::new();
+        let mut set = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
+        let number = |number: u64| json!(number as i64);
+        set("ts_usec", json!(self.micros));
+        if let Some(tx_id) = self.tx_id {
+            set("txId", json!(tx_id));
+        }
+        set("lsn", number(self.lsn));
+        if let Some(complete) = self.snapshot {
+            set("snapshot", json!("INITIAL"));
+            set("last_snapshot_record", json!(complete));
+            set("snapshot_completed", json!(complete));
+        }
+        if let Some(processed) = self.processed {
+            set("lsn_proc", number(processed));
+        }
+        if let Some(commit) = self.commit {
+            set("lsn_commit", number(commit));
+        }
+        if let Some(kind) = &self.message_type {
+            set("messageType", json!(kind));
+        }
+        if self.events > 0 {
+            set("lsn_events_processed", json!(self.events));
+        }
+        if let Some(count) = &self.transaction {
+            set("transaction_id", json!(count.xid.to_string()));
+            for (table, events) in &count.collections {
+                set(&format!("{TRANSACTION_ORDER}{table}"), json!(events));
+            }
+        }
+        if let Some(system) = &self.system {
+            set("levada_system", json!(system));
+        }
+        if let Some(timeline) = self.timeline {
+            set("levada_timeline", json!(timeline));
+        }
+        if let Some(progress) = &self.progress {
+            set("levada_snapshot", progress.to_json());
+        }
+        map
+    }
+
+    /// Of an offset; the error says what is wrong with it.
+    pub fn from_offset(offset: &SourceOffset) -> Result<Self, String> {
+        let number = |key: &str| match offset.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_i64().map(Some).ok_or_else(|| format!("its `{key}` is no whole number")),
+        };
+        let place = |key: &str| Ok::<_, String>(number(key)?.map(|lsn| lsn as u64));
+        let text = |key: &str| offset.get(key).and_then(Value::as_str).map(str::to_owned);
+        let flag = |key: &str| offset.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let started = matches!(offset.get("snapshot"), Some(Value::String(_) | Value::Bool(true)));
+        Ok(Self {
+            lsn: place("lsn")?.ok_or("it has no `lsn`")?,
+            processed: place("lsn_proc")?,
+            commit: place("lsn_commit")?,
+            tx_id: number("txId")?,
+            micros: number("ts_usec")?.unwrap_or(0),
+            message_type: text("messageType"),
+            events: number("lsn_events_processed")?.unwrap_or(0).max(0) as u64,
+            snapshot: started.then(|| flag("last_snapshot_record") || flag("snapshot_completed")),
+            progress: offset.get("levada_snapshot").and_then(Progress::from_json),
+            system: text("levada_system"),
+            timeline: number("levada_timeline")?,
+            transaction: transaction(offset),
+        })
+    }
+}
+
+fn transaction(offset: &SourceOffset) -> Option<TransactionCount> {
+    let id = offset.get("transaction_id")?;
+    let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+    // Debezium appends the position to the number.
+    let xid = id.split(':').next()?.parse().ok()?;
+    let count =
+        |(key, value): (&String, &Value)| Some((key.strip_prefix(TRANSACTION_ORDER)?.to_owned(), value.as_i64()?));
+    let collections: Vec<_> = offset.iter().filter_map(count).collect();
+    let total = collections.iter().map(|(_, count)| count).sum();
+    Some(TransactionCount { xid, total, collections })
+}
+
+impl Progress {
+    fn to_json(&self) -> Value {
+        let current = self.current.as_ref().map(|current| {
+            json!({ "table": current.table, "file": current.file, "page": current.page, "xmin": current.xmin })
+        });
+        json!({ "done": self.done, "current": current })
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        let done =
+            value.get("done")?.as_array()?.iter().filter_map(|table| table.as_str().map(str::to_owned)).collect();
+        let current = value.get("current").and_then(|current| {
+            Some(Current {
+                table: current.get("table")?.as_str()?.to_owned(),
+                file: u32::try_from(current.get("file")?.as_u64()?).ok()?,
+                page: current.get("page")?.as_u64()?,
+                xmin: current.get("xmin")?.as_u64()?,
+            })
+        });
+        Some(Self { done, current })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: Value) -> Position {
+        Position::from_offset(value.as_object().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_offset_comes_back_as_it_was() {
+        let position = Position {
+            lsn: u64::MAX - 5,
+            processed: Some(30),
+            commit: Some(20),
+            tx_id: Some(7),
+            micros: 5,
+            message_type: Some("INSERT".to_owned()),
+            events: 2,
+            snapshot: Some(false),
+            progress: Some(Progress {
+                done: vec!["a.b".to_owned()],
+                current: Some(Current { table: "c.d".to_owned(), file: 9, page: 4, xmin: 3 }),
+            }),
+            system: Some("1".to_owned()),
+            timeline: Some(1),
+            transaction: Some(TransactionCount { xid: 7, total: 3, collections: vec![("a.b".to_owned(), 3)] }),
+        };
+        assert_eq!(Position::from_offset(&position.to_offset()).unwrap(), position);
+    }
+
+    #[test]
+    fn debeziums_offsets_are_understood() {
+        let streaming = read(json!({
+            "transaction_id": null, "lsn_proc": 24_023_128, "messageType": "INSERT", "lsn_commit": 24_023_000,
+            "lsn": 24_023_128, "txId": 555, "ts_usec": 1_700_000_000_000_000_i64, "lsn_events_processed": 3
+        }));
+        assert_eq!(streaming.resume(), Resume { from: 24_023_000, skip: Some((24_023_128, 3)) });
+        let done = read(
+            json!({"lsn": 5, "txId": 1, "ts_usec": 1, "snapshot": "INITIAL", "last_snapshot_record": true, "snapshot_completed": true}),
+        );
+        assert!(!done.in_snapshot());
+        assert_eq!(done.resume(), Resume { from: 5, skip: None });
+        let midway = read(json!({"lsn": 5, "snapshot": true, "last_snapshot_record": false}));
+        assert!(midway.in_snapshot());
+        assert!(Position::from_offset(json!({"lsn": "x"}).as_object().unwrap()).is_err());
+        assert!(Position::from_offset(json!({"a": 1}).as_object().unwrap()).is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! What reading needs, and its course: look, snapshot, stream.
+
+use super::{
+    checks::{Course, course},
+    gap::{ServerFacts, judge},
+    pump::{Settings, Shared},
+    queue::Chunk,
+};
+use crate::{
+    catalog::{self, Publication, Slot},
+    datatype::TypeRegistry,
+    error::{Error, Result},
+    event::{Batch, Emitter, EmitterOptions, SharedSchemas},
+    filter::{Choice, Filters},
+    lsn::Lsn,
+    mask::Masks,
+    naming::Naming,
+    net::{Dialer, Login, Replication, Sql},
+    offset::Position,
+    table::Builder,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Bytes of records after which a batch goes to the queue.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Everything that reading needs.
+pub struct Engine {
+    pub(super) settings: Settings,
+    pub(super) shared: Arc<Shared>,
+    pub(super) dialer: Dialer,
+    pub(super) login: Login,
+    pub(super) sql: Sql,
+    pub(super) version: u32,
+    pub(super) emitter: Emitter,
+    pub(super) builder: Builder,
+    pub(super) types: TypeRegistry,
+    pub(super) slot: Slot,
+    pub(super) publication: Publication,
+    pub(super) position: Position,
+    pub(super) batch: Batch,
+    pub(super) most_records: usize,
+}
+
+/// Microseconds since 1970 by this machine's clock.
+pub fn now_micros() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
+}
+
+impl Engine {
+    /// Connects, and makes what does not change.
+    pub async fn open(settings: Settings, shared: Arc<Shared>) -> Result<Self> {
+        let config = &settings.config;
+        let login = Login {
+            user: config.connection.user.clone(),
+            password: config.connection.password.clone(),
+            database: config.connection.dbname.clone(),
+        };
+        let dialer = Dialer::new(&config.connection)?;
+        let sql = super::tables::connect(config, &dialer, &login).await?;
+        let version = catalog::server_version(&sql).await?;
+        let mut types = TypeRegistry::default();
+        catalog::load_types(&sql, &mut types).await?;
+        let naming = Naming::new(&config.capture, &config.events);
+        let schemas = SharedSchemas::new(&naming, config.types.binary);
+        let builder = Builder::new(
+            config.types.clone(),
+            Filters::new(&config.capture),
+            Masks::new(&settings.raw),
+            naming.clone(),
+            Arc::clone(&schemas.source),
+            Arc::clone(&schemas.transaction),
+        );
+        let options = EmitterOptions {
+            prefix: config.capture.topic_prefix.clone(),
+            database: config.connection.dbname.clone(),
+            task: settings.context.task(),
+            run_id: settings.run_id.clone(),
+            headers: config.events.extended_headers,
+            tombstones: config.events.tombstones_on_delete,
+            skipped: config.events.skipped.clone(),
+            skip_unchanged: config.events.skip_unchanged,
+            transactions: config.events.transaction_metadata,
+            binary: config.types.binary,
+            messages: Choice::new(config.events.message_include.as_ref(), config.events.message_exclude.as_ref()),
+        };
+        Ok(Self {
+            emitter: Emitter::new(options, schemas, &naming),
+            slot: Slot::new(&config.streaming),
+            publication: Publication::new(&config.streaming),
+            most_records: usize::try_from(config.streaming.max_batch).unwrap_or(1).max(1),
+            position: Position::default(),
+            batch: Batch::default(),
+            settings,
+            shared,
+            dialer,
+            login,
+            sql,
+            version,
+            builder,
+            types,
+        })
+    }
+
+    /// Reads until the end: of a snapshot that is all that was asked for, or at a stop or failure.
+    pub async fn run(&mut self, position: Option<Position>, again: bool) -> Result<()> {
+        self.check_server().await?;
+        let mut replication = Replication::connect(&self.dialer, &self.login).await?;
+        let server = self.identify(&mut replication, position.as_ref()).await?;
+        let captured = self.captured().await?;
+        self.set_replica_identities(&captured).await?;
+        let ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
+        self.publication.ensure(&self.sql, self.version, &ids).await?;
+        self.warn_unpublished(&ids).await?;
+
+        let slot = self.slot.state(&self.sql, self.version).await?;
+        if let Some(slot) = &slot {
+            self.check_slot(slot)?;
+        }
+        let strategy = self.settings.config.streaming.mismatch;
+        let verdict = position
+            .as_ref()
+            .map(|position| judge(self.slot.name(), position, slot.as_ref(), &server, strategy, now_micros()));
+        let course = course(&self.settings.config.snapshot, position.as_ref(), slot.is_some(), verdict, again)?;
+        self.position = position.unwrap_or_default();
+        (self.position.system, self.position.timeline) = (Some(server.system), Some(server.timeline));
+        match course {
+            Course::Snapshot { remake, keep_progress, stream } => {
+                if !keep_progress {
+                    self.position.progress = None;
+                }
+                self.delay(self.settings.config.snapshot.delay).await?;
+                let confirmed = slot.filter(|_| !remake).and_then(|slot| slot.confirmed);
+                self.snapshot(&mut replication, confirmed, &captured).await?;
+                if !stream {
+                    self.shared.stop().await;
+                    return Err(Error::Stopped);
+                }
+                self.delay(self.settings.config.streaming.streaming_delay).await?;
+            }
+            Course::Stream { begin: None } => {}
+            Course::Stream { begin: Some((at, told)) } => {
+                if let Some(told) = told {
+                    self.settings.context.warn(&told);
+                }
+                let at = match at {
+                    Some(at) => at,
+                    None => match slot.and_then(|slot| slot.confirmed) {
+                        Some(confirmed) => confirmed,
+                        None => self.slot.create(&mut replication, self.version, false).await?.start,
+                    },
+                };
+                self.begin_at(at);
+            }
+            Course::Nothing => {
+                self.shared.stop().await;
+                return Err(Error::Stopped);
+            }
+        }
+        self.stream(replication).await
+    }
+
+    /// Sets the position to `at`, with nothing under way.
+    pub(super) fn begin_at(&mut self, at: Lsn) {
+        self.position.lsn = at.0;
+        (self.position.commit, self.position.processed, self.position.events) = (None, None, 0);
+        self.position.transaction = None;
+        self.position.micros = now_micros();
+    }
+
+    async fn delay(&self, time: Duration) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            () = self.shared.stop() => Err(Error::Stopped),
+        }
+    }
+
+    async fn identify(&self, replication: &mut Replication, position: Option<&Position>) -> Result<ServerFacts> {
+        let wrong = || Error::Protocol("no answer to IDENTIFY_SYSTEM".to_owned());
+        let rows = replication.query("the server can't be identified", "IDENTIFY_SYSTEM").await?;
+        let row = rows.first().ok_or_else(wrong)?;
+        let field = |index: usize| row.get(index).and_then(|field| field.as_deref());
+        let timeline: i64 = field(1).and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
+        let mut facts = ServerFacts {
+            system: field(0).ok_or_else(wrong)?.to_owned(),
+            timeline,
+            end: field(2).and_then(|lsn| lsn.parse().ok()).ok_or_else(wrong)?,
+            switched: None,
+        };
+        if let Some(old) = position.and_then(|position| position.timeline).filter(|old| *old != timeline) {
+            let query = format!("TIMELINE_HISTORY {timeline}");
+            let rows = replication.query("the server's history can't be read", &query).await?;
+            let history = rows.first().and_then(|row| row.get(1)).and_then(|text| text.as_deref()).unwrap_or_default();
+            facts.switched = switch_of(history, old);
+        }
+        Ok(facts)
+    }
+
+    /// Hands the batch to the queue, with the offset when `offset` says that it is true behind it.
+    pub(super) async fn flush(
+        &mut self,
+        offset: bool,
+        every: Duration,
+        alive: impl AsyncFnMut() -> Result<()>,
+    ) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        let offset = offset.then(|| self.position.to_offset());
+        if batch.records.is_empty() && offset.is_none() {
+            return Ok(());
+        }
+        let chunk = Chunk { records: batch.records, offset, bytes: batch.bytes };
+        self.shared.push(chunk, every, alive).await
+    }
+
+    /// Whether the batch has enough.
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.records.len() >= self.most_records || self.batch.bytes >= BATCH_BYTES
+    }
+}
+
+/// Where a timeline ended, by the server's history file.
+fn switch_of(history: &str, timeline: i64) -> Option<Lsn> {
+    history.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let own = words.next()?.parse::<i64>().ok()?;
+        (own == timeline).then(|| words.next()?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_timeline_is_found() {
+        let history = "1\t0/5000000\tno recovery target specified\n\n2\t0/7000000\tno recovery target specified\n";
+        assert_eq!(switch_of(history, 1), Some(Lsn(0x500_0000)));
+        assert_eq!(switch_of(history, 2), Some(Lsn(0x700_0000)));
+        assert_eq!(switch_of(history, 3), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! Whether slot and server still have everything behind a stored position: pure, so that every case can be tried.
+
+use crate::{catalog::SlotState, config::MismatchStrategy, lsn::Lsn, offset::Position};
+use std::fmt::Write;
+
+/// What the server says of itself.
+#[derive(Clone, Debug)]
+pub struct ServerFacts {
+    /// Its identity, made when it was set up.
+    pub system: String,
+    /// Its timeline.
+    pub timeline: i64,
+    /// End of its log.
+    pub end: Lsn,
+    /// Where the timeline of the stored position ended, when it is another one.
+    pub switched: Option<Lsn>,
+}
+
+/// What is to be done about a stored position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is missing.
+    Continue,
+    /// The user said that what lies between is to be left out: go on at this position, or at a new slot.
+    LeaveOut(Option<Lsn>, String),
+    /// Something is missing. `remake` says whether the slot is of no use.
+    Gap {
+        /// What, and how it is mended.
+        text: String,
+        /// Whether a new slot is needed.
+        remake: bool,
+    },
+}
+
+/// Compares a stored position with what is there. `now_micros` tells how long ago it was.
+pub fn judge(
+    slot_name: &str,
+    position: &Position,
+    slot: Option<&SlotState>,
+    server: &ServerFacts,
+    strategy: MismatchStrategy,
+    now_micros: i64,
+) -> Verdict {
+    let stored = Lsn(position.resume().from);
+    if let Some(system) = position.system.as_deref().filter(|system| *system != server.system) {
+        let text = format!(
+            "another server is behind this address: the stored position {stored} is of system {system}, this one is \
+             {}. If that is meant, reset the connector's offsets (DELETE /connectors/NAME/offsets) for a new snapshot",
+            server.system
+        );
+        return Verdict::Gap { text, remake: false };
+    }
+    if stored > server.end {
+        let text = format!(
+            "the server's log ends at {}, before the stored position {stored}: it was restored or lost its last \
+             changes. Reset the connector's offsets for a new snapshot",
+            server.end
+        );
+        return Verdict::Gap { text, remake: true };
+    }
+    if let Some(switched) = server.switched.filter(|switched| *switched < stored) {
+        let text = format!(
+            "the server went on at {switched} on timeline {}, before the stored position {stored}: changes between were \
+             sent that it does not have, and others in their place would be missed. Reset the connector's offsets for \
+             a new snapshot",
+            server.timeline
+        );
+        return Verdict::Gap { text, remake: true };
+    }
+    let trust = matches!(strategy, MismatchStrategy::TrustSlot | MismatchStrategy::TrustGreaterLsn);
+    let missing = |what: String, until: Lsn| format!("{what}: {}", lost(stored, until, position.micros, now_micros));
+    let mend = "Set snapshot.mode=when_needed to read the tables anew, or offset.mismatch.strategy=trust_slot to go on \
+                without these changes";
+    let (text, remake, at) = match slot {
+        None => (missing(format!("replication slot {slot_name} is gone"), server.end), true, None),
+        Some(slot) if slot.wal_status == "lost" || slot.invalid.is_some() || slot.confirmed.is_none() => {
+            let why = slot.invalid.as_deref().unwrap_or("its log was removed, see max_slot_wal_keep_size");
+            (missing(format!("replication slot {slot_name} can't be used any more ({why})"), server.end), true, None)
+        }
+        Some(slot) => match slot.confirmed {
+            Some(confirmed) if confirmed > stored => {
+                let what =
+                    format!("replication slot {slot_name} begins at {confirmed}, behind the stored position {stored}");
+                (missing(what, confirmed), false, Some(confirmed))
+            }
+            _ => return Verdict::Continue,
+        },
+    };
+    if trust { Verdict::LeaveOut(at, text) } else { Verdict::Gap { text: format!("{text}. {mend}"), remake } }
+}
+
+/// The gap in bytes and time.
+fn lost(from: Lsn, to: Lsn, micros: i64, now_micros: i64) -> String {
+    let bytes = to.0.saturating_sub(from.0);
+    let mut text = format!("changes between {from} and {to} are missing ({bytes} bytes of log");
+    let seconds = now_micros.saturating_sub(micros) / 1_000_000;
+    if micros > 0 && seconds >= 0 {
+        let _ = write!(text, ", the last stored one is {seconds} seconds old");
+    }
+    text.push(')');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(confirmed: u64) -> SlotState {
+        SlotState {
+            plugin: "pgoutput".to_owned(),
+            database: "d".to_owned(),
+            active_pid: None,
+            confirmed: Some(Lsn(confirmed)),
+            wal_status: "reserved".to_owned(),
+            invalid: None,
+            retained: 0,
+        }
+    }
+
+    fn verdict(
+        position: &Position,
+        slot: Option<&SlotState>,
+        switched: Option<u64>,
+        strategy: MismatchStrategy,
+    ) -> Verdict {
+        let server = ServerFacts { system: "1".to_owned(), timeline: 2, end: Lsn(1000), switched: switched.map(Lsn) };
+        judge("s", position, slot, &server, strategy, 9_000_000)
+    }
+
+    #[test]
+    fn every_gap_is_found() {
+        let strict = MismatchStrategy::NoValidation;
+        let at = |lsn| Position {
+            lsn,
+            commit: Some(lsn),
+            micros: 2_000_000,
+            system: Some("1".to_owned()),
+            ..Position::default()
+        };
+        assert_eq!(verdict(&at(500), Some(&slot(400)), None, strict), Verdict::Continue);
+        assert_eq!(verdict(&at(500), Some(&slot(500)), Some(600), strict), Verdict::Continue);
+        let is_gap = |verdict: Verdict, words: &[&str]| match verdict {
+            Verdict::Gap { text, .. } => words.iter().for_each(|word| assert!(text.contains(word), "{text}")),
+            other => panic!("{other:?}"),
+        };
+        is_gap(verdict(&at(500), None, None, strict), &["is gone", "500 bytes", "7 seconds", "when_needed"]);
+        is_gap(verdict(&at(500), Some(&slot(600)), None, strict), &["0/258", "100 bytes"]);
+        is_gap(verdict(&at(500), Some(&slot(400)), Some(450), strict), &["timeline 2"]);
+        is_gap(verdict(&at(2000), Some(&slot(400)), None, strict), &["ends at"]);
+        let lost = SlotState { wal_status: "lost".to_owned(), confirmed: None, ..slot(0) };
+        is_gap(verdict(&at(500), Some(&lost), None, strict), &["max_slot_wal_keep_size"]);
+        let other = Position { system: Some("2".to_owned()), ..at(500) };
+        is_gap(verdict(&other, Some(&slot(400)), None, strict), &["another server"]);
+    }
+
+    #[test]
+    fn only_an_explicit_strategy_leaves_changes_out() {
+        let at = Position { lsn: 500, ..Position::default() };
+        let trusting = verdict(&at, Some(&slot(600)), None, MismatchStrategy::TrustSlot);
+        assert!(matches!(trusting, Verdict::LeaveOut(Some(Lsn(600)), _)));
+        assert!(matches!(verdict(&at, None, None, MismatchStrategy::TrustGreaterLsn), Verdict::LeaveOut(None, _)));
+        assert!(matches!(verdict(&at, None, None, MismatchStrategy::TrustOffset), Verdict::Gap { .. }));
+    }
+}

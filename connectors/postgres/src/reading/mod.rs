@@ -1,0 +1,14 @@
+//! The reading side of a task: a thread of its own with a runtime of one thread, between the server and a queue of
+//! bounded size. It answers the server while the queue is full.
+
+mod checks;
+mod engine;
+mod gap;
+mod pump;
+mod queue;
+mod snapshot;
+mod stream;
+mod tables;
+
+pub use pump::{Pump, Settings};
+pub use queue::Popped;

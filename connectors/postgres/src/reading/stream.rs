@@ -1,0 +1,450 @@
+//! The stream: frames in, records out, and the server answered whatever happens.
+
+use super::{
+    engine::{Engine, now_micros},
+    tables,
+};
+use crate::{
+    error::{Error, Result},
+    event::{Moment, SnapshotMark},
+    net::{Frame, Replication},
+    pgoutput::{Message, OldRow, Tuple},
+    table::{DecodedRow, RowError, Table},
+};
+use levada_connector_api::{Bytes, Str};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Shortest time between two offsets of an idle stream.
+const IDLE_CHECKPOINT: Duration = Duration::from_secs(1);
+
+/// Silence after which the server is asked for a sign of life with each report.
+const ASK_AFTER: Duration = Duration::from_secs(15);
+/// Silence after which the connection counts as broken.
+const GONE_AFTER: Duration = Duration::from_secs(90);
+
+/// A stream under way.
+pub(super) struct Streaming {
+    replication: Replication,
+    relations: HashMap<u32, Option<Arc<Table>>>,
+    /// The transaction under way.
+    transaction: Option<Transaction>,
+    /// Events of the first transaction that were sent before.
+    skip: Option<(u64, u64)>,
+    /// Position behind the last commit, as events name it.
+    last_commit: Option<u64>,
+    /// End of what was received.
+    received: u64,
+    /// What the server was last told, and when.
+    told: u64,
+    told_at: Instant,
+    /// When the server was last heard.
+    heard_at: Instant,
+    heartbeat_at: Instant,
+    idle_at: Instant,
+    /// Position behind the last commit that an offset tells.
+    settled: u64,
+    xmin: Option<i64>,
+    xmin_at: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Transaction {
+    xid: u32,
+    micros: i64,
+    origin: Option<(Str, i64)>,
+}
+
+impl Engine {
+    /// Streams until a stop or a failure.
+    pub(super) async fn stream(&mut self, mut replication: Replication) -> Result<()> {
+        let resume = self.position.resume();
+        self.start_stream(&mut replication, resume.from).await?;
+        self.emitter.resume_transaction(self.position.transaction.clone());
+        let now = Instant::now();
+        let mut streaming = Streaming {
+            replication,
+            relations: HashMap::new(),
+            transaction: None,
+            skip: resume.skip,
+            last_commit: self.position.commit.or(self.position.processed),
+            received: resume.from,
+            told: 0,
+            told_at: now,
+            heard_at: now,
+            heartbeat_at: now,
+            idle_at: now,
+            settled: resume.from,
+            xmin: None,
+            xmin_at: None,
+        };
+        // A stream's offsets say nothing of the snapshot before it.
+        self.position.snapshot = None;
+        // From here on a transaction under way is told from those before it.
+        self.position.commit = Some(resume.from);
+        let end = self.pump(&mut streaming).await;
+        if matches!(end, Err(Error::Stopped)) {
+            let _ = streaming.tell(self.stored()).await;
+            streaming.replication.finish().await;
+            if self.settings.config.streaming.slot_drop_on_stop {
+                self.slot.drop(&self.sql).await?;
+            }
+        }
+        end
+    }
+
+    async fn start_stream(&mut self, replication: &mut Replication, from: u64) -> Result<()> {
+        let mut options = vec![
+            ("proto_version".to_owned(), "1".to_owned()),
+            ("publication_names".to_owned(), format!("\"{}\"", self.publication.name().replace('"', "\"\""))),
+        ];
+        if self.version >= 140_000 {
+            options.push(("messages".to_owned(), "true".to_owned()));
+        }
+        for option in self.settings.config.streaming.slot_stream_params.as_deref().unwrap_or_default().split(';') {
+            let Some((name, value)) = option.split_once('=') else { continue };
+            // Parts of transactions that have not ended are not asked for.
+            if !matches!(name.trim(), "streaming" | "proto_version") {
+                options.push((name.trim().to_owned(), value.trim().to_owned()));
+            }
+        }
+        let config = &self.settings.config.streaming;
+        let (retries, delay) = (config.slot_max_retries, config.slot_retry_delay);
+        for tried in 0.. {
+            match replication.start(self.slot.name(), from, &options).await {
+                Err(error) if error.code() == Some("55006") && tried < retries => {
+                    tracing::info!(%error, "the slot is in use and is tried again");
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = self.shared.stop() => return Err(Error::Stopped),
+                    }
+                }
+                Err(error) if is_gone(&error) => {
+                    let from = crate::lsn::Lsn(from);
+                    return Err(Error::Gap(format!(
+                        "{error}: changes behind {from} are missing. Set snapshot.mode=when_needed to read the tables \
+                         anew, and max_slot_wal_keep_size on the server so that it does not happen again"
+                    )));
+                }
+                other => return other,
+            }
+        }
+        Ok(())
+    }
+
+    async fn pump(&mut self, streaming: &mut Streaming) -> Result<()> {
+        let interval = self.settings.config.streaming.status_interval.max(Duration::from_millis(100));
+        loop {
+            while let Some(frame) = streaming.replication.ready()? {
+                self.frame(streaming, frame).await?;
+                if self.is_full() {
+                    self.deliver(streaming, interval).await?;
+                }
+            }
+            self.deliver(streaming, interval).await?;
+            self.settle(streaming).await?;
+            if self.shared.stopping() {
+                return Err(Error::Stopped);
+            }
+            let heartbeat = self.settings.config.events.heartbeat_interval;
+            let due = if heartbeat.is_zero() { interval } else { interval.min(heartbeat) };
+            let (stored, unsettled) = (self.stored(), self.unsettled(streaming));
+            tokio::select! {
+                read = streaming.replication.fill() => {
+                    read?;
+                    streaming.heard_at = Instant::now();
+                }
+                () = self.shared.stop() => return Err(Error::Stopped),
+                () = self.shared.stored_changed.notified() => {}
+                () = tokio::time::sleep_until(streaming.idle_at + IDLE_CHECKPOINT), if unsettled => {}
+                () = tokio::time::sleep_until(streaming.told_at + due), if stored == streaming.told => {
+                    streaming.tell(stored).await?;
+                }
+            }
+            if streaming.heard_at.elapsed() > GONE_AFTER {
+                let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, "the server says nothing any more");
+                return Err(Error::Broken(silence));
+            }
+            let stored = self.stored();
+            if stored > streaming.told || streaming.told_at.elapsed() >= interval {
+                streaming.tell(stored).await?;
+            }
+            self.beat(streaming).await?;
+        }
+    }
+
+    /// What the server may forget up to.
+    fn stored(&self) -> u64 {
+        use crate::config::FlushMode;
+        let config = &self.settings.config.streaming;
+        if config.flush_mode == FlushMode::Manual || !config.flush_lsn_source { 0 } else { self.shared.stored() }
+    }
+
+    async fn deliver(&mut self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
+        if self.batch.records.is_empty() {
+            return Ok(());
+        }
+        streaming.idle_at = Instant::now();
+        streaming.settled = self.position.commit.unwrap_or(0);
+        let waited = Instant::now();
+        self.position.transaction = self.emitter.transaction().cloned();
+        let manual = self.stored() == 0;
+        let shared = Arc::clone(&self.shared);
+        // A full queue keeps the reader waiting, not the server: it hears that somebody is here.
+        self.flush(true, interval.min(Duration::from_secs(10)), async || {
+            streaming.tell(if manual { 0 } else { shared.stored() }).await
+        })
+        .await?;
+        // While the log was slow nobody listened to the server.
+        streaming.heard_at += waited.elapsed();
+        Ok(())
+    }
+
+    async fn beat(&mut self, streaming: &mut Streaming) -> Result<()> {
+        let interval = self.settings.config.events.heartbeat_interval;
+        if interval.is_zero() || streaming.heartbeat_at.elapsed() < interval {
+            return Ok(());
+        }
+        streaming.heartbeat_at = Instant::now();
+        self.emitter.heartbeat(&mut self.batch);
+        if let Some(query) =
+            self.settings.config.events.heartbeat_query.clone().filter(|query| !query.trim().is_empty())
+        {
+            let action = "heartbeat.action.query failed";
+            if let Err(error) = self.sql.execute(action, &query).await {
+                self.settings.context.warn(&error.to_string());
+                if matches!(error, Error::Broken(_)) {
+                    self.sql = tables::connect(&self.settings.config, &self.dialer, &self.login).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, streaming: &mut Streaming, frame: Frame) -> Result<()> {
+        match frame {
+            Frame::Keepalive { end, reply } => {
+                streaming.received = streaming.received.max(end);
+                if reply {
+                    streaming.tell(self.stored()).await?;
+                }
+                if streaming.transaction.is_none() {
+                    self.idle(streaming, end);
+                }
+                Ok(())
+            }
+            Frame::Data { start, message } => {
+                streaming.received = streaming.received.max(start);
+                let parsed = Message::parse(&message)?;
+                self.message(streaming, start, &message, parsed).await
+            }
+        }
+    }
+
+    /// The server has sent everything up to `end`, and nothing of it is under way: the slot may follow once the offset
+    /// does, so that a database without captured changes keeps no log for us.
+    fn idle(&mut self, streaming: &Streaming, end: u64) {
+        if end <= self.position.commit.unwrap_or(0) || streaming.skip.is_some() {
+            return;
+        }
+        (self.position.commit, self.position.processed) = (Some(end), Some(end));
+        (self.position.lsn, self.position.events, self.position.micros) = (end, 0, now_micros());
+    }
+
+    /// Whether everything up to a commit is done with, and no offset says so yet.
+    fn unsettled(&self, streaming: &Streaming) -> bool {
+        let commit = self.position.commit.unwrap_or(0);
+        streaming.transaction.is_none() && self.batch.records.is_empty() && commit > streaming.settled
+    }
+
+    /// An offset without records: nothing of what was received is captured.
+    async fn settle(&mut self, streaming: &mut Streaming) -> Result<()> {
+        if !self.unsettled(streaming) || streaming.idle_at.elapsed() < IDLE_CHECKPOINT {
+            return Ok(());
+        }
+        streaming.idle_at = Instant::now();
+        streaming.settled = self.position.commit.unwrap_or(0);
+        self.position.transaction = None;
+        let interval = self.settings.config.streaming.status_interval;
+        self.flush(true, interval, async || Ok(())).await
+    }
+
+    async fn message(
+        &mut self,
+        streaming: &mut Streaming,
+        lsn: u64,
+        owner: &Bytes,
+        message: Message<'_>,
+    ) -> Result<()> {
+        match message {
+            Message::Begin { commit_micros, xid } => {
+                streaming.transaction = Some(Transaction { xid, micros: commit_micros, origin: None });
+                (self.position.tx_id, self.position.micros) = (Some(i64::from(xid)), commit_micros);
+                self.refresh_xmin(streaming).await?;
+                let moment = self.moment(streaming, lsn);
+                self.emitter.begin(xid, &moment, &mut self.batch);
+            }
+            Message::Commit { end } => {
+                let moment = self.moment(streaming, end);
+                self.emitter.end(&moment, &mut self.batch);
+                (self.position.lsn, self.position.events) = (end, 0);
+                (self.position.commit, self.position.processed) = (Some(end), Some(end));
+                self.position.message_type = Some("COMMIT".to_owned());
+                (streaming.transaction, streaming.skip, streaming.last_commit) = (None, None, Some(end));
+            }
+            Message::Origin { lsn, name } => {
+                if let Some(transaction) = &mut streaming.transaction {
+                    transaction.origin = Some((name.into(), lsn as i64));
+                }
+            }
+            Message::Relation(relation) => {
+                let table = self.announced(&relation).await?.map(Arc::new);
+                streaming.relations.insert(relation.oid, table);
+            }
+            Message::Logical { transactional, lsn, prefix, content } => {
+                self.logical(streaming, transactional, lsn, &prefix, owner.slice_ref(content));
+            }
+            Message::Insert(oid, row) => {
+                let Some((table, moment)) = self.event(streaming, oid, lsn, "INSERT")? else { return Ok(()) };
+                match table.decode(row, owner, None) {
+                    Ok(row) => self.emitter.insert(&table, row, &moment, &mut self.batch),
+                    Err(error) => self.undecoded(error.to_string())?,
+                }
+                self.batch.grow(owner.len());
+            }
+            Message::Update(oid, old, new) => {
+                let Some((table, moment)) = self.event(streaming, oid, lsn, "UPDATE")? else { return Ok(()) };
+                match both(&table, old, new, owner) {
+                    Ok((old, new)) => self.emitter.update(&table, old, new, &moment, &mut self.batch),
+                    Err(error) => self.undecoded(error.to_string())?,
+                }
+                self.batch.grow(owner.len());
+            }
+            Message::Delete(oid, old) => {
+                let Some((table, moment)) = self.event(streaming, oid, lsn, "DELETE")? else { return Ok(()) };
+                match table.decode(old.row, owner, None) {
+                    Ok(row) => self.emitter.delete(&table, row, &moment, &mut self.batch),
+                    Err(error) => self.undecoded(error.to_string())?,
+                }
+                self.batch.grow(owner.len());
+            }
+            Message::Truncate(oids) => {
+                for oid in oids {
+                    let Some((table, moment)) = self.event(streaming, oid, lsn, "TRUNCATE")? else { continue };
+                    self.emitter.truncate(&table, &moment, &mut self.batch);
+                }
+            }
+            Message::Other => {}
+        }
+        Ok(())
+    }
+
+    /// Moves the position to an event; its table and moment, unless it was sent before or is not captured.
+    fn event(
+        &mut self,
+        streaming: &mut Streaming,
+        oid: u32,
+        lsn: u64,
+        kind: &'static str,
+    ) -> Result<Option<(Arc<Table>, Moment)>> {
+        let known = streaming.relations.get(&oid);
+        let table =
+            known.ok_or_else(|| Error::Protocol("a row of a table that it did not announce".to_owned()))?.clone();
+        if let Some((until, count)) = &mut streaming.skip {
+            let before = lsn < *until || (lsn == *until && *count > 0);
+            *count -= u64::from(lsn == *until && *count > 0);
+            if before {
+                return Ok(None);
+            }
+        }
+        self.position.events = if self.position.processed == Some(lsn) { self.position.events + 1 } else { 1 };
+        (self.position.lsn, self.position.processed) = (lsn, Some(lsn));
+        if self.position.message_type.as_deref() != Some(kind) {
+            self.position.message_type = Some(kind.to_owned());
+        }
+        let Some(table) = table else { return Ok(None) };
+        let moment = self.moment(streaming, lsn);
+        Ok(Some((table, moment)))
+    }
+
+    fn moment(&self, streaming: &Streaming, lsn: u64) -> Moment {
+        let transaction = streaming.transaction.as_ref();
+        Moment {
+            micros: transaction.map_or(self.position.micros, |transaction| transaction.micros),
+            tx_id: transaction.map(|transaction| i64::from(transaction.xid)),
+            lsn,
+            last_commit: streaming.last_commit,
+            xmin: streaming.xmin,
+            origin: transaction.and_then(|transaction| transaction.origin.clone()),
+            mark: SnapshotMark::Streaming,
+        }
+    }
+
+    fn logical(&mut self, streaming: &mut Streaming, transactional: bool, lsn: u64, prefix: &str, content: Bytes) {
+        let bytes = content.len();
+        if transactional {
+            if streaming.skip.is_some_and(|(until, _)| lsn <= until) {
+                return;
+            }
+            (self.position.lsn, self.position.processed, self.position.events) = (lsn, Some(lsn), 0);
+            let moment = self.moment(streaming, lsn);
+            self.emitter.message(prefix, content, &moment, &mut self.batch);
+        } else {
+            // It comes by itself, in the order of the log: everything that commits before it has been sent.
+            (self.position.lsn, self.position.events) = (lsn, 0);
+            if streaming.transaction.is_none() {
+                (self.position.processed, self.position.commit) = (Some(lsn), Some(lsn));
+                streaming.last_commit = Some(lsn);
+            }
+            let moment = Moment { tx_id: None, micros: now_micros(), ..self.moment(streaming, lsn) };
+            self.emitter.message(prefix, content, &moment, &mut self.batch);
+        }
+        self.position.message_type = Some("MESSAGE".to_owned());
+        self.batch.grow(bytes);
+    }
+
+    async fn refresh_xmin(&mut self, streaming: &mut Streaming) -> Result<()> {
+        let interval = self.settings.config.streaming.xmin_interval;
+        if interval.is_zero() || streaming.xmin_at.is_some_and(|at| at.elapsed() < interval) {
+            return Ok(());
+        }
+        streaming.xmin_at = Some(Instant::now());
+        let query = format!(
+            "SELECT coalesce(catalog_xmin, xmin) FROM pg_replication_slots WHERE slot_name = {}",
+            crate::net::literal(self.slot.name())
+        );
+        let row = self.sql.row("the slot's xmin can't be read", &query).await?;
+        streaming.xmin = row.as_ref().and_then(|row| row.get(0)).and_then(|text| text.parse().ok());
+        Ok(())
+    }
+}
+
+impl Streaming {
+    async fn tell(&mut self, stored: u64) -> Result<()> {
+        // A server that has nothing to say is asked whether it is there at all.
+        let ask = self.heard_at.elapsed() > ASK_AFTER;
+        self.replication.status(self.received, stored, ask).await?;
+        (self.told, self.told_at) = (self.told.max(stored), Instant::now());
+        Ok(())
+    }
+}
+
+fn both(
+    table: &Table,
+    old: Option<OldRow<'_>>,
+    new: Tuple<'_>,
+    owner: &Bytes,
+) -> Result<(Option<DecodedRow>, DecodedRow), RowError> {
+    let full = old.is_some_and(|old| old.full);
+    let old = old.map(|old| table.decode(old.row, owner, None)).transpose()?;
+    let new = table.decode(new, owner, old.as_ref().filter(|_| full))?;
+    Ok((old, new))
+}
+
+/// Whether the server says that the slot no longer has what is asked for.
+fn is_gone(error: &Error) -> bool {
+    let Error::Server { code, message, .. } = error else { return false };
+    let lost = ["has already been removed", "can no longer get changes", "invalidated", "has been lost"];
+    // undefined_object: the slot was dropped between the look and the start.
+    code == "42704" || lost.iter().any(|text| message.contains(text))
+}

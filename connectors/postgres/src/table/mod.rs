@@ -1,0 +1,79 @@
+//! A captured table: schemas made once, and rows decoded by a plan.
+
+mod build;
+mod parameters;
+mod row;
+mod zero;
+
+pub use build::Builder;
+pub use row::{DecodedRow, RowError};
+
+use crate::{catalog::TableId, datatype::Decode, mask::Mask};
+use levada_connector_api::{Schema, Str, Value};
+use std::sync::Arc;
+
+/// What is worked out once for a table, and again when the server announces it anew.
+#[derive(Debug)]
+pub struct Table {
+    /// Name.
+    pub id: TableId,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Schema's name, for source blocks.
+    pub schema_name: Str,
+    /// Table's name, for source blocks.
+    pub name: Str,
+    /// The columns of a row as they come; `None` for those that are left out.
+    columns: Vec<Option<ColumnPlan>>,
+    /// Schema of a row.
+    pub value_schema: Arc<Schema>,
+    /// Schema of an event.
+    pub envelope_schema: Arc<Schema>,
+    /// The key of events.
+    key: Option<KeyPlan>,
+    /// Names of the columns as they come.
+    names: Vec<String>,
+}
+
+/// A column.
+#[derive(Debug)]
+struct ColumnPlan {
+    decode: Decode,
+    mask: Option<Mask>,
+    /// In place of a null that the schema does not allow: what an old row leaves out.
+    missing: Value,
+    /// In place of a large value that did not change.
+    placeholder: Value,
+    /// Whether it is in the row's value.
+    in_value: bool,
+    /// Whether the key takes it apart from the value.
+    extra: bool,
+}
+
+/// A key.
+#[derive(Debug)]
+struct KeyPlan {
+    schema: Arc<Schema>,
+    parts: Vec<KeyPart>,
+}
+
+/// Where a part of a key is found.
+#[derive(Clone, Copy, Debug)]
+enum KeyPart {
+    /// In the row's value.
+    Value(usize),
+    /// Among what was decoded for keys alone.
+    Extra(usize),
+}
+
+impl Table {
+    /// Schema of the key.
+    pub fn key_schema(&self) -> Option<&Arc<Schema>> {
+        self.key.as_ref().map(|key| &key.schema)
+    }
+
+    /// Names of the columns as they come.
+    pub fn column_names(&self) -> &[String] {
+        &self.names
+    }
+}

@@ -1,0 +1,144 @@
+//! The source task: hands over what the reading thread has read, and starts another one when that ends.
+
+use crate::{
+    config::{SourceConfig, unsupported},
+    error::Error,
+    offset::{self, Position},
+    reading::{Popped, Pump, Settings},
+};
+use levada_connector_api::{
+    Checkpoint, Config, ConnectorConfig, ConnectorError, ErrorKind, Result, SourceBatch, SourceOffset, SourcePartition,
+    SourceTask, SourceTaskContext,
+};
+use std::{sync::Arc, time::Duration};
+
+/// Longest sleep without looking whether the task shall stop.
+const NAP: Duration = Duration::from_millis(100);
+
+/// The task.
+#[derive(Default)]
+pub struct PostgresSourceTask {
+    running: Option<Running>,
+}
+
+struct Running {
+    settings: Settings,
+    partition: Arc<SourcePartition>,
+    /// Behind the last record that was handed over.
+    position: Option<Position>,
+    pump: Option<Pump>,
+    /// Whether this run has read before.
+    again: bool,
+    failures: i32,
+}
+
+impl SourceTask for PostgresSourceTask {
+    fn start(&mut self, context: Arc<dyn SourceTaskContext>, config: Config) -> Result<()> {
+        let typed = SourceConfig::parse(&config)?;
+        for found in unsupported(&config) {
+            context.warn(&format!("{}: {}", found.key, found.reason));
+        }
+        let partition = offset::partition(&typed.capture.topic_prefix);
+        let stored = context.offsets(std::slice::from_ref(&partition))?.into_iter().next().flatten();
+        let position = stored.map(|stored| Position::from_offset(&stored)).transpose().map_err(|reason| {
+            ConnectorError::config(format!(
+                "the stored offset can't be used: {reason}. Reset it by DELETE /connectors/{}/offsets",
+                context.connector()
+            ))
+        })?;
+        let settings = Settings { config: typed, raw: config, context, run_id: uuid::Uuid::new_v4().to_string() };
+        let partition = Arc::new(partition);
+        self.running = Some(Running { settings, partition, position, pump: None, again: false, failures: 0 });
+        Ok(())
+    }
+
+    fn poll(&mut self, max_wait: Duration) -> Result<SourceBatch> {
+        let running = self.running.as_mut().ok_or_else(|| ConnectorError::fatal("poll before start"))?;
+        let mut left = max_wait;
+        loop {
+            let nap = left.min(NAP);
+            match running.pump()?.pop(nap) {
+                Popped::Chunk(chunk) => return running.taken(chunk.records, chunk.offset),
+                Popped::End(end) => return running.ended(end),
+                Popped::Nothing => {}
+            }
+            left = left.saturating_sub(nap);
+            if left.is_zero() || running.settings.context.cancelled() {
+                return Ok(SourceBatch::default());
+            }
+        }
+    }
+
+    fn committed(&mut self, offsets: &[(Arc<SourcePartition>, SourceOffset)]) -> Result<()> {
+        let Some(running) = &self.running else { return Ok(()) };
+        for (partition, offset) in offsets {
+            if **partition == *running.partition
+                && let Ok(position) = Position::from_offset(offset)
+                && let Some(pump) = &running.pump
+                // A snapshot's offsets say nothing of the stream.
+                && !position.in_snapshot()
+            {
+                pump.stored(position.resume().from);
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.running = None;
+    }
+
+    fn version(&self) -> String {
+        crate::VERSION.to_owned()
+    }
+}
+
+impl Running {
+    fn pump(&mut self) -> Result<&Pump> {
+        if self.pump.is_none() {
+            let started = Pump::start(self.settings.clone(), self.position.clone(), self.again);
+            self.pump =
+                Some(started.map_err(|error| ConnectorError::retriable("no thread can be started").caused_by(error))?);
+        }
+        self.pump.as_ref().ok_or_else(|| ConnectorError::fatal("the reading thread is gone"))
+    }
+
+    fn taken(
+        &mut self,
+        records: Vec<levada_connector_api::SourceRecord>,
+        offset: Option<SourceOffset>,
+    ) -> Result<SourceBatch> {
+        self.failures = 0;
+        let mut checkpoints = Vec::new();
+        if let Some(offset) = offset {
+            let position = Position::from_offset(&offset).map_err(ConnectorError::fatal)?;
+            self.again |= !position.in_snapshot();
+            self.position = Some(position);
+            checkpoints.push(Checkpoint { after: records.len(), partition: Arc::clone(&self.partition), offset });
+        }
+        Ok(SourceBatch { records, checkpoints })
+    }
+
+    /// The thread has ended: the next poll starts another one, when the runtime tries again.
+    fn ended(&mut self, end: Result<(), Error>) -> Result<SourceBatch> {
+        self.pump = None;
+        let Err(error) = end else { return Ok(SourceBatch::default()) };
+        if matches!(error, Error::Stopped) {
+            return if self.settings.context.cancelled() {
+                Err(ConnectorError::cancelled())
+            } else {
+                Ok(SourceBatch::default())
+            };
+        }
+        let mut error = ConnectorError::from(error);
+        if error.kind == ErrorKind::Retriable {
+            self.failures += 1;
+            let most = self.settings.config.streaming.max_retries;
+            if most >= 0 && self.failures > most {
+                error.kind = ErrorKind::Fatal;
+                error.message = format!("{} (tried {} times, errors.max.retries={most})", error.message, self.failures);
+            }
+        }
+        Err(error)
+    }
+}

@@ -1,0 +1,113 @@
+//! What is missing is told, never passed over.
+
+use crate::{capture::wait_for_slot, json::changes, server::Server};
+use levada_connector_api::{ErrorKind, testkit::Offsets};
+use serde_json::json;
+
+const NO_DATA: (&str, &str) = ("snapshot.mode", "no_data");
+
+#[test]
+fn a_slot_that_is_gone_or_made_anew_fails_with_the_gap_and_the_mend() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY)");
+    let offsets = Offsets::default();
+    let mut run = server.source(&[NO_DATA], &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO t VALUES (1)");
+    run.take(1).unwrap();
+    run.commit().unwrap();
+    run.stop();
+    server.sql("SELECT pg_drop_replication_slot('debezium')");
+    server.sql("INSERT INTO t VALUES (2)");
+    let mut run = server.source(&[NO_DATA], &offsets);
+    let error = run.take_error();
+    assert_eq!(error.kind, ErrorKind::Fatal);
+    for words in ["debezium is gone", "bytes of log", "when_needed"] {
+        assert!(error.message.contains(words), "{error}");
+    }
+    run.stop();
+    server.sql("SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')");
+    let mut run = server.source(&[NO_DATA], &offsets);
+    let error = run.take_error();
+    assert!(error.message.contains("behind the stored position"), "{error}");
+    run.stop();
+    // The user says so: what is missing is left out, and told.
+    let mut run = server.source(&[NO_DATA, ("offset.mismatch.strategy", "trust_slot")], &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO t VALUES (3)");
+    assert_eq!(changes(&run.take(1).unwrap()), [json!(["c", {"id": 3}])]);
+    assert!(run.context.warnings().iter().any(|text| text.contains("left out")), "{:?}", run.context.warnings());
+    run.stop();
+    // Or the tables are read anew.
+    server.sql("SELECT pg_drop_replication_slot('debezium')");
+    let mut run = server.source(&[("snapshot.mode", "when_needed")], &offsets);
+    let rows = changes(&run.take(3).unwrap());
+    assert_eq!(rows, [1, 2, 3].map(|id| json!(["r", {"id": id}])));
+    run.stop();
+}
+
+#[test]
+fn another_server_behind_the_address_is_noticed() {
+    let first = Server::start();
+    first.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let offsets = Offsets::default();
+    let mut run = first.source(&[], &offsets);
+    run.take(1).unwrap();
+    run.commit().unwrap();
+    run.stop();
+    let second = Server::start();
+    second.sql("CREATE TABLE t (id int PRIMARY KEY)");
+    let mut run = second.source(&[], &offsets);
+    let error = run.take_error();
+    assert!(error.message.contains("another server is behind this address"), "{error}");
+    run.stop();
+}
+
+#[test]
+fn a_lost_slot_is_told_with_its_reason() {
+    let server =
+        Server::with(&["max_slot_wal_keep_size=1MB", "min_wal_size=32MB", "max_wal_size=32MB", "wal_keep_size=0"]);
+    server.sql("CREATE TABLE t (id int PRIMARY KEY, pad text)");
+    let offsets = Offsets::default();
+    let mut run = server.source(&[NO_DATA], &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO t VALUES (1)");
+    run.take(1).unwrap();
+    run.commit().unwrap();
+    run.stop();
+    for _ in 0..4 {
+        server.sql("INSERT INTO t SELECT (random() * 2000000000)::int, repeat('x', 1000) FROM generate_series(1, 20000) ON CONFLICT DO NOTHING");
+        server.sql("SELECT pg_switch_wal()");
+        server.sql("CHECKPOINT");
+    }
+    assert_eq!(server.sql("SELECT wal_status FROM pg_replication_slots"), "lost");
+    let mut run = server.source(&[NO_DATA], &offsets);
+    let error = run.take_error();
+    assert!(error.message.contains("max_slot_wal_keep_size"), "{error}");
+    assert_eq!(error.kind, ErrorKind::Fatal);
+    run.stop();
+}
+
+#[test]
+fn what_is_not_set_up_is_told_with_the_sql_to_run() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE ROLE lowly LOGIN REPLICATION; GRANT SELECT ON t TO lowly");
+    let offsets = Offsets::default();
+    let told = |keys: &[(&str, &str)]| {
+        let mut run = server.source(keys, &offsets);
+        let error = run.take_error();
+        run.stop();
+        assert_eq!(error.kind, ErrorKind::Config, "{error}");
+        error.message
+    };
+    let text = told(&[("publication.autocreate.mode", "disabled")]);
+    assert!(text.contains("CREATE PUBLICATION"), "{text}");
+    let text = told(&[("database.user", "lowly")]);
+    assert!(text.contains("filtered"), "{text}");
+    let text = told(&[("database.dbname", "nowhere")]);
+    assert!(text.contains("nowhere"), "{text}");
+    let text = told(&[("table.include.list", "public.none"), ("publication.autocreate.mode", "filtered")]);
+    assert!(text.contains("table.include.list"), "{text}");
+    let text = told(&[("database.sslmode", "require")]);
+    assert!(text.contains("ssl=on"), "{text}");
+}

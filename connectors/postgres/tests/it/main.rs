@@ -1,0 +1,12 @@
+//! The source against real PostgreSQL servers, which the tests start themselves.
+
+mod capture;
+mod gaps;
+mod json;
+mod readme;
+mod restart;
+mod security;
+mod server;
+mod snapshot;
+mod values;
+mod world;

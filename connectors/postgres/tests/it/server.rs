@@ -1,0 +1,185 @@
+//! A PostgreSQL server of a test's own: in a temporary directory, on a free port of the loopback, ended with the test.
+
+use std::{
+    net::TcpListener,
+    os::unix::{fs::chown, process::CommandExt},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A running server.
+pub struct Server {
+    home: TempDir,
+    port: u16,
+    settings: Vec<String>,
+    child: Option<Child>,
+}
+
+fn programs() -> PathBuf {
+    let mut versions: Vec<_> =
+        std::fs::read_dir("/usr/lib/postgresql").unwrap().flatten().map(|dir| dir.path()).collect();
+    versions.sort();
+    versions.pop().expect("PostgreSQL's programs are installed").join("bin")
+}
+
+/// The user that the server runs as when the tests run as root, which it refuses to run as.
+pub fn other_user() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let line = passwd.lines().find(|line| line.starts_with("postgres:")).expect("a user postgres");
+    let field = |index| line.split(':').nth(index).unwrap().parse().unwrap();
+    Some((field(2), field(3)))
+}
+
+fn command(program: &str) -> Command {
+    let mut command = Command::new(programs().join(program));
+    if let Some((uid, gid)) = other_user() {
+        command.uid(uid).gid(gid).current_dir("/");
+    }
+    command
+}
+
+impl Server {
+    /// Makes and starts one with a database `d`.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings beyond what logical replication needs.
+    pub fn with(settings: &[&str]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        if let Some((uid, gid)) = other_user() {
+            chown(home.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let data = home.path().join("data");
+        let made = command("initdb")
+            .args([
+                "-D",
+                data.to_str().unwrap(),
+                "-U",
+                "postgres",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "-A",
+                "trust",
+            ])
+            .stdout(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let mut server = Self { home, port, settings, child: None };
+        server.launch();
+        server.psql("postgres", "CREATE DATABASE d");
+        server
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// Starts the program.
+    pub fn launch(&mut self) {
+        let log = std::fs::File::create(self.home.path().join("log")).unwrap();
+        let mut start = command("postgres");
+        start.args(["-D", self.data().to_str().unwrap(), "-p", &self.port.to_string()]);
+        let own = [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "wal_level=logical",
+            "max_wal_senders=10",
+            "max_replication_slots=10",
+            "fsync=off",
+            "shared_buffers=16MB",
+        ];
+        for setting in own.into_iter().chain(self.settings.iter().map(String::as_str)) {
+            start.args(["-c", setting]);
+        }
+        self.child = Some(start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let since = Instant::now();
+        while !self.run("postgres", "SELECT 1").is_ok_and(|answer| answer == "1") {
+            assert!(since.elapsed() < Duration::from_secs(60), "no server: {}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Settings for the next launch.
+    pub fn set(&mut self, settings: &[&str]) {
+        self.settings.extend(settings.iter().map(|setting| (*setting).to_owned()));
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+    }
+
+    fn run(&self, database: &str, sql: &str) -> Result<String, String> {
+        let done = Command::new(programs().join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-d", database])
+            .args(["-v", "ON_ERROR_STOP=1", "-qAtX", "-c", sql])
+            .env("PGCONNECT_TIMEOUT", "10")
+            .output()
+            .unwrap();
+        if done.status.success() {
+            return Ok(String::from_utf8(done.stdout).unwrap().trim_end().to_owned());
+        }
+        Err(String::from_utf8_lossy(&done.stderr).into_owned())
+    }
+
+    /// Runs SQL; several statements are one transaction.
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        self.run(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Runs SQL in database `d`.
+    pub fn sql(&self, sql: &str) -> String {
+        self.psql("d", sql)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it at once, as a power loss would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // The children of a killed postmaster end by themselves.
+            let _ = child.kill();
+            let _ = child.wait();
+            let _ = std::fs::remove_file(self.data().join("postmaster.pid"));
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+
+    /// Ends it in order, within a bounded time.
+    pub fn stop(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = rustix::process::Pid::from_child(&child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let since = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if since.elapsed() > Duration::from_secs(20) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::QUIT);
+                let _ = child.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ =
+                rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::QUIT);
+            let _ = child.wait();
+        }
+    }
+}

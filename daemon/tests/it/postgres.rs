@@ -1,0 +1,70 @@
+//! A table of a real PostgreSQL server through the daemon into a topic, from a configuration as Debezium's users post it.
+
+use crate::{
+    node::{eventually, free_port, post, start},
+    postgres_server::Server,
+};
+use serde_json::{Value, json};
+use std::fs;
+
+const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_debezium_configuration_captures_a_table_over_a_restart() {
+    let server = Server::start();
+    server.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, name text, price numeric(6,2)); INSERT INTO t VALUES (1, 'old', 1.50)",
+    );
+    let home = tempfile::tempdir().unwrap();
+    let (data, output) = (home.path().join("data"), home.path().join("out.json"));
+    let rest = format!("127.0.0.1:{}", free_port());
+    let node = start(&data, &rest).await.unwrap();
+    let source = json!({
+        "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+        "tasks.max": "1",
+        "topic.prefix": "shop",
+        "plugin.name": "pgoutput",
+        "database.hostname": "127.0.0.1",
+        "database.port": server.port().to_string(),
+        "database.user": "postgres",
+        "database.password": "unused",
+        "database.dbname": "d",
+        "table.include.list": "public.t",
+        "publication.autocreate.mode": "filtered",
+        "decimal.handling.mode": "string",
+        "key.converter": JSON, "key.converter.schemas.enable": "false",
+        "value.converter": JSON, "value.converter.schemas.enable": "false",
+    });
+    post(&rest, "shop", source).await;
+    let sink = json!({
+        "connector.class": "FileStreamSink", "file": output, "topics": "shop.public.t",
+        "key.converter": STRING, "value.converter": STRING,
+    });
+    post(&rest, "lines", sink).await;
+    let has = |count: usize| {
+        let output = output.clone();
+        move || {
+            let output = output.clone();
+            async move { fs::read_to_string(&output).unwrap_or_default().lines().count() >= count }
+        }
+    };
+    eventually("the snapshot arrives", has(1)).await;
+    server.sql("UPDATE t SET name = 'new'");
+    eventually("the change arrives", has(2)).await;
+    node.stop().await;
+    server.sql("INSERT INTO t VALUES (2, 'while stopped', 2)");
+    let node = start(&data, &rest).await.unwrap();
+    eventually("what happened while it was stopped arrives", has(3)).await;
+    node.stop().await;
+    let text = fs::read_to_string(&output).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<_> = events.iter().map(|event| (event["op"].as_str().unwrap(), event["after"].clone())).collect();
+    let row = |id: i32, name: &str, price: &str| json!({"id": id, "name": name, "price": price});
+    assert_eq!(
+        rows,
+        [("r", row(1, "old", "1.50")), ("u", row(1, "new", "1.50")), ("c", row(2, "while stopped", "2.00"))]
+    );
+    assert_eq!(events[0]["source"]["snapshot"], "last");
+    assert_eq!(events[1]["source"]["db"], "d");
+}
