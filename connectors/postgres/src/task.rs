@@ -7,8 +7,8 @@ use crate::{
     reading::{Popped, Pump, Settings},
 };
 use levada_connector_api::{
-    Checkpoint, Config, ConnectorConfig, ConnectorError, ErrorKind, Result, SourceBatch, SourceOffset, SourcePartition,
-    SourceTask, SourceTaskContext,
+    Checkpoint, Config, ConnectorConfig, ConnectorError, ErrorKind, Reach, Result, SourceBatch, SourceOffset,
+    SourcePartition, SourceTask, SourceTaskContext,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -114,7 +114,12 @@ impl Running {
             let position = Position::from_offset(&offset).map_err(ConnectorError::fatal)?;
             self.again |= !position.in_snapshot();
             self.position = Some(position);
-            checkpoints.push(Checkpoint { after: records.len(), partition: Arc::clone(&self.partition), offset });
+            checkpoints.push(Checkpoint {
+                after: records.len(),
+                partition: Arc::clone(&self.partition),
+                offset,
+                reach: Reach::All,
+            });
         }
         Ok(SourceBatch { records, checkpoints })
     }

@@ -134,7 +134,7 @@ impl Inner {
             }
         }
         self.sync_closed(&dirty.rolled)?;
-        if dirty.dir_dirty {
+        if dirty.entries {
             self.env.disk.sync_dir(&self.dir)?;
         }
         Ok(())

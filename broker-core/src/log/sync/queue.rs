@@ -120,7 +120,7 @@ impl SyncQueue {
         let together = min_files
             .is_some_and(|min_files| state.running || state.alone + 1 >= min_files || state.expects_more(&self.env));
         if together {
-            self.wait_for_others(state, log);
+            Self::wait_for_others(state, log);
         } else {
             state.alone += 1;
             drop(state);
@@ -134,7 +134,7 @@ impl SyncQueue {
         (shared.holds(log) && shared.pays(&self.env)).then_some(shared)
     }
 
-    fn wait_for_others(&self, mut state: parking_lot::MutexGuard<'_, State>, log: &Arc<Inner>) {
+    fn wait_for_others(mut state: parking_lot::MutexGuard<'_, State>, log: &Arc<Inner>) {
         state.waiting.push(Arc::clone(log));
         if !std::mem::replace(&mut state.running, true) {
             drop(state);
@@ -171,7 +171,7 @@ impl SyncQueue {
             return false;
         }
         state.alone -= 1;
-        self.wait_for_others(state, log);
+        Self::wait_for_others(state, log);
         true
     }
 

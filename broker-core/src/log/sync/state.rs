@@ -40,7 +40,7 @@ pub(super) struct Dirty {
     /// Everything below was written.
     pub(super) target: i64,
     /// Entries of the partition's directory.
-    pub(super) dir_dirty: bool,
+    pub(super) entries: bool,
     /// The partition's directory itself and its `partition.metadata`.
     pub(super) new_partition: bool,
     /// Closed segments whose index files are not durable.
@@ -110,7 +110,7 @@ impl SyncState {
         Dirty {
             generation: inner.generation,
             target,
-            dir_dirty: std::mem::take(&mut inner.dir_dirty),
+            entries: std::mem::take(&mut inner.dir_dirty),
             new_partition: std::mem::take(&mut inner.new_partition),
             rolled: std::mem::take(&mut inner.rolled),
         }
