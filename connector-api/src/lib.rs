@@ -39,7 +39,7 @@ pub use levada_connector_derive::ConnectorConfig;
 pub use offset::{OffsetMap, SourceOffset, SourcePartition};
 pub use progress::{Done, ItemProgress, Progress};
 pub use record::{Header, Headers, SinkRecord, SourceRecord, TimestampType};
-pub use schema::{Field, Schema, SchemaType};
+pub use schema::{Field, Schema, SchemaType, logical};
 pub use sink::{Committed, SinkConnector, SinkTask, SinkTaskContext, TopicPartition};
 pub use source::{Checkpoint, Reach, SourceBatch, SourceConnector, SourceTask, SourceTaskContext};
 pub use text::Str;
