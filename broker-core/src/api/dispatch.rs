@@ -49,6 +49,11 @@ pub fn may_overlap(request: &RequestKind) -> bool {
     matches!(request, RequestKind::Produce(_) | RequestKind::Fetch(_))
 }
 
+/// Whether a request may wait for what never comes: records, or other members.
+pub fn may_wait(request: &RequestKind) -> bool {
+    matches!(request, RequestKind::Fetch(_) | RequestKind::JoinGroup(_) | RequestKind::SyncGroup(_))
+}
+
 /// Do what must happen before the next request of the same connection is looked at. Requests of one connection are
 /// begun one after the other.
 pub async fn begin(services: &Arc<Services>, ctx: &RequestContext, request: RequestKind) -> Begun {

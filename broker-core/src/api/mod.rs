@@ -37,7 +37,7 @@ mod topic_creation;
 
 pub use answer_memory::{AnswerMemory, HeldMemory};
 pub use context::{Cancellation, RequestContext, WaitEnded};
-pub use dispatch::{Answer, Begun, begin, may_overlap};
+pub use dispatch::{Answer, Begun, begin, may_overlap, may_wait};
 pub use fetch::{FetchSessionCache, FileRecords};
 pub use metrics::{Counter, Metrics};
 pub(crate) use offsets_log::ReplicatedOffsets;

@@ -20,7 +20,7 @@ use super::frame_reader::{Frame, FrameReader, ReadError};
 use super::listener::stopped;
 use super::output::{Output, Progress};
 use super::pending::{Outcome, Pending, PendingQueue};
-use crate::api::{HeldMemory, RequestContext, Services, begin, may_overlap};
+use crate::api::{HeldMemory, RequestContext, Services, begin, may_overlap, may_wait};
 
 /// Answers collected before they are written, where several are ready.
 const COLLECT: usize = 256 << 10;
@@ -107,7 +107,11 @@ impl Connection {
                     Ok(frame) => self.receive(frame).await,
                     Err(error) => Err(error.into()),
                 },
-                () = gone(&self.stream), if !may_read => Err(ReadError::Closed.into()),
+                () = gone(&self.stream), if !may_read && self.pending.head_waits() => {
+                    // What came before the end is still to be done.
+                    self.pending.give_up_head();
+                    self.begin_held().await
+                }
                 () = sleep_until(patience_ends) => self.check_idle(),
             };
             if let Err(ended) = step {
@@ -180,7 +184,7 @@ impl Connection {
         }
         self.ctx.api_version = frame.api_version;
         self.ctx.frame_bytes = frame_bytes;
-        let overlaps = may_overlap(&request);
+        let (overlaps, waits) = (may_overlap(&request), may_wait(&request));
         let (services, ctx) = (self.services.clone(), self.ctx.clone());
         let mut starting = std::pin::pin!(begin(&services, &ctx, request));
         let begun = loop {
@@ -191,13 +195,17 @@ impl Connection {
             }
         };
         let (api_version, correlation_id) = (frame.api_version, frame.correlation_id);
-        self.pending.push(Pending { api_version, correlation_id, overlaps, begun, _permit: permit });
+        self.pending.push(Pending { api_version, correlation_id, overlaps, waits, begun, _permit: permit });
         Ok(())
     }
 
     /// Send an answer and those that are ready behind it; begin the request that waited for them.
     async fn answer(&mut self, first: Outcome) -> Result<(), Ended> {
         self.send(first).await?;
+        self.begin_held().await
+    }
+
+    async fn begin_held(&mut self) -> Result<(), Ended> {
         match self.held.take_if(|held| self.pending.admits(may_overlap(&held.request))) {
             Some(held) => self.begin(held).await,
             None => Ok(()),

@@ -15,6 +15,8 @@ pub(super) struct Pending {
     pub correlation_id: i32,
     /// Whether others may be begun beside it.
     pub overlaps: bool,
+    /// Whether it may wait for what never comes.
+    pub waits: bool,
     pub begun: Begun,
     /// Held until the answer is there.
     pub _permit: MemoryPermit,
@@ -52,6 +54,18 @@ impl PendingQueue {
     /// Whether a request may be begun now.
     pub fn admits(&self, overlaps: bool) -> bool {
         self.queue.is_empty() || (overlaps && self.exclusive == 0)
+    }
+
+    /// Whether the oldest request may wait for what never comes.
+    pub fn head_waits(&self) -> bool {
+        self.queue.front().is_some_and(|head| head.waits)
+    }
+
+    /// Give the oldest request up: nobody wants its answer any more.
+    pub fn give_up_head(&mut self) {
+        if let Some(head) = self.queue.pop_front() {
+            self.exclusive -= usize::from(!head.overlaps);
+        }
     }
 
     /// Wait for the oldest request's answer. Never resolves while there is no request.
@@ -111,7 +125,7 @@ mod tests {
     use super::*;
 
     fn pending(correlation_id: i32, overlaps: bool, begun: Begun) -> Pending {
-        Pending { api_version: 1, correlation_id, overlaps, begun, _permit: MemoryPermit::default() }
+        Pending { api_version: 1, correlation_id, overlaps, waits: false, begun, _permit: MemoryPermit::default() }
     }
 
     fn answer() -> Answer {

@@ -41,7 +41,7 @@ fn requests(api: ApiKey, version: i16, id: Uuid) -> Vec<RequestKind> {
                 timestamp,
                 ..ListOffsetsPartition::default()
             };
-            let partitions = vec![partition(-1, 0), partition(-2, 0), partition(0, 0), partition(-1, 9)];
+            let partitions = vec![partition(-1, 0), partition(-2, 1), partition(0, 2), partition(-1, 9)];
             let topics = vec![ListOffsetsTopic { name: t(), partitions }];
             vec![ListOffsetsRequest { replica_id: -1, topics, ..Default::default() }.into()]
         }
@@ -186,7 +186,7 @@ fn requests(api: ApiKey, version: i16, id: Uuid) -> Vec<RequestKind> {
 #[tokio::test]
 async fn every_served_version_of_every_api_is_answered() {
     let t = TestBroker::start().await;
-    let id = t.create("t", 1, &[]).await;
+    let id = t.create("t", 3, &[]).await;
     produce(&*t.transport, id, 0, batch(&["a"])).await;
     let mut client = t.connect().await;
     for supported in SUPPORTED {

@@ -145,14 +145,15 @@ async fn a_client_that_goes_while_its_requests_wait_is_noticed_though_nothing_is
     let id = t.create("t", 1, &[]).await;
     let mut client = t.connect().await;
     client.send(fetch_request(id, &[(0, 0)], i32::MAX), 16).await;
-    // Waits for the fetch before it, and everything behind it stays unread.
+    // Waits for the fetch before it, and everything behind it stays unread. It is done all the same.
     client.send(MetadataRequest::default(), 12).await;
-    client.send(MetadataRequest::default(), 12).await;
+    client.send(produce_request(id, 0, 0, batch(&["last words"])), 13).await;
     while t.broker.metrics().fetch_reads < 1 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    drop(client);
-    while t.broker.metrics().connections > 0 {
+    client.stream.shutdown().await.unwrap();
+    while client.frame().await.is_ok() {}
+    while read_all(&*t.transport, id, 0).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     t.broker.shutdown().await;
