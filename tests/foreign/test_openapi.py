@@ -141,6 +141,7 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     plugin = "/connector-plugins/FileStreamSource/config"
     assert worker.get(plugin).status == 200
     assert worker.get("/connector-plugins/Nothing/config").status == 404
+    assert worker.get(f"{plugin}?version=9.9.9").status == 400
     assert worker.put(f"{plugin}/validate", {"connector.class": "FileStreamSource"}).status == 200
     assert worker.put(f"{plugin}/validate", {"connector.class": "FileStreamSink"}).status == 400
 
