@@ -37,6 +37,7 @@ impl GroupCoordinator {
             protocol_type: request.protocol_type,
             protocol_name: request.protocol_name,
             assignments,
+            room: self.inner.member_room(),
         };
         let (reply, answer) = oneshot::channel();
         let step = |entry: &mut super::Entry, now| {

@@ -123,6 +123,8 @@ pub struct Group {
     sync_deadline: Option<Instant>,
     persisting: BTreeMap<PersistToken, Purpose>,
     next_token: u64,
+    /// Bytes of the assignments of this generation.
+    assignment_bytes: usize,
     /// Topics of all members' subscriptions; `None` where they can't be known.
     subscribed_topics: Option<BTreeSet<String>>,
     /// Outputs of the step under way.
@@ -148,6 +150,7 @@ impl Group {
             sync_deadline: None,
             persisting: BTreeMap::new(),
             next_token: 0,
+            assignment_bytes: 0,
             subscribed_topics: None,
             outputs: Vec::new(),
         }
@@ -193,9 +196,9 @@ impl Group {
         &self.members
     }
 
-    /// Memory that members and given-out ids take.
+    /// Memory that members, their assignments and given-out ids take.
     pub fn member_bytes(&self) -> usize {
-        self.members.bytes() + self.pending_members.bytes()
+        self.members.bytes() + self.assignment_bytes + self.pending_members.bytes()
     }
 
     /// True if nothing would be lost by forgetting this object: it has no members, hands out no ids, writes nothing, and no generation of

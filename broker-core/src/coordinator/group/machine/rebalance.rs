@@ -111,6 +111,7 @@ impl Group {
 
     fn become_empty(&mut self, now: Now) {
         self.next_generation();
+        self.assignment_bytes = 0;
         self.protocol_name = None;
         self.leader = None;
         self.subscribed_topics = Some(std::collections::BTreeSet::new());
@@ -126,6 +127,7 @@ impl Group {
         self.transition(GroupState::CompletingRebalance, now);
         tracing::info!(group = %self.id, generation = self.generation, members = self.members.len(), "generation begins");
         self.sync_deadline = Some(now.instant + self.members.rebalance_timeout());
+        self.assignment_bytes = 0;
         for id in self.members.ids() {
             self.pending_sync.insert(id.clone());
             let answer = self.granted(&id, false);

@@ -30,6 +30,7 @@ impl Group {
         group.generation = snapshot.generation.max(0);
         group.protocol_name = snapshot.protocol_name;
         group.state_since_ms = snapshot.state_since_ms;
+        group.assignment_bytes = snapshot.members.iter().map(|member| member.assignment.len()).sum();
         for member in snapshot.members {
             let id = member.member_id.clone();
             if group.members.contains(&id) {

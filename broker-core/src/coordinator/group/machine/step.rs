@@ -156,6 +156,8 @@ pub struct SyncRequest {
     pub protocol_name: Option<String>,
     /// The leader's decision: member id and assignment.
     pub assignments: Vec<(String, Bytes)>,
+    /// Memory that members of all groups may still take.
+    pub room: usize,
 }
 
 /// A member's assignment.

@@ -34,6 +34,10 @@ impl Group {
             GroupState::PreparingRebalance => Err(GroupError::RebalanceInProgress),
             GroupState::CompletingRebalance if self.is_log_behind() => Err(GroupError::CoordinatorNotAvailable),
             GroupState::CompletingRebalance => {
+                let bytes: usize = request.assignments.iter().map(|(_, assignment)| assignment.len()).sum();
+                if self.is_leader(&request.member_id) && bytes > request.room {
+                    return Err(GroupError::GroupMaxSizeReached);
+                }
                 self.park_sync(request, ticket, now);
                 Ok(())
             }
@@ -121,6 +125,7 @@ impl Group {
             self.prepare_rebalance("the assignment could not be written", now);
             return;
         }
+        self.assignment_bytes = assignments.values().map(Bytes::len).sum();
         for (id, member) in self.members.iter_mut() {
             member.assignment = assignments.remove(id).unwrap_or_default();
         }

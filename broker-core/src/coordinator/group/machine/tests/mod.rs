@@ -154,6 +154,7 @@ impl Harness {
             protocol_type: None,
             protocol_name: None,
             assignments: assignments.iter().map(own).collect(),
+            room: usize::MAX,
         }
     }
 

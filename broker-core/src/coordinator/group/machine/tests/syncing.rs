@@ -119,3 +119,20 @@ fn members_that_never_sync_are_dropped_after_the_rebalance_timeout() {
     assert_eq!(h.heartbeat("m2"), Err(GroupError::UnknownMemberId));
     assert_eq!(h.heartbeat("m1"), Err(GroupError::RebalanceInProgress));
 }
+
+#[test]
+fn assignments_are_counted_and_need_room() {
+    let mut h = Harness::new();
+    let ticket = h.join_as("");
+    h.granted(ticket);
+    let before = h.group.member_bytes();
+    let large = "x".repeat(1000);
+    let request = SyncRequest { room: 999, ..h.sync_request("m1", &[("m1", &large)]) };
+    let ticket = h.ticket();
+    let outputs = h.group.sync(request, ticket, h.now);
+    h.take(outputs);
+    assert_eq!(h.syncs[&ticket], Err(GroupError::GroupMaxSizeReached));
+    let ticket = h.sync_as("m1", &[("m1", &large)]);
+    assert!(h.syncs[&ticket].is_ok());
+    assert_eq!(h.group.member_bytes(), before + 1000);
+}
