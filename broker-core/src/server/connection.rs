@@ -28,9 +28,12 @@ const COLLECT: usize = 256 << 10;
 /// How long answers to requests in flight may take once the broker stops.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
-/// How often it is looked whether an answer being written gets on. While memory for answers is short, one that does not
-/// is given up.
+/// How often it is looked whether an answer being written gets on. While memory for answers is short, one that holds some
+/// must get on by [`WINDOW_BYTES`] in each such time.
 const WINDOW: Duration = Duration::from_secs(10);
+
+/// See [`WINDOW`].
+const WINDOW_BYTES: u64 = 64 << 10;
 
 /// How often it is looked whether the client is still there while nothing is read from it.
 const GONE_CHECK: Duration = Duration::from_secs(1);
@@ -234,14 +237,15 @@ impl Connection {
         self.flush().await
     }
 
-    /// Write what is collected. Given up when the client takes nothing for as long as a connection may be idle, or for one
-    /// window while memory is short.
+    /// Write what is collected. Given up when the client takes nothing for as long as a connection may be idle, or little in
+    /// one window while memory is short.
     async fn flush(&mut self) -> Result<(), Ended> {
         if self.output.is_empty() {
             return Ok(());
         }
         let progress = Progress::new(0);
         let max_idle = self.services.config.max_idle;
+        let holds_memory = self.output.holds_memory();
         let mut flush = pin!(self.output.flush(&self.stream, &*self.services.env.disk, &progress));
         let (mut seen, mut idle) = (0, Duration::ZERO);
         let window = WINDOW.min(max_idle);
@@ -249,10 +253,11 @@ impl Connection {
             if let Ok(sent) = timeout(window, &mut flush).await {
                 break sent?;
             }
-            let written = progress.load(Ordering::Relaxed);
-            idle = if written > seen { Duration::ZERO } else { idle + window };
-            seen = written;
-            if idle >= max_idle || (!idle.is_zero() && self.ctx.answer_memory.is_short()) {
+            let written = progress.load(Ordering::Relaxed) - seen;
+            seen += written;
+            idle = if written > 0 { Duration::ZERO } else { idle + window };
+            let too_slow = holds_memory && written < WINDOW_BYTES && self.ctx.answer_memory.is_short();
+            if idle >= max_idle || too_slow {
                 return Err(Ended::Stalled);
             }
         };

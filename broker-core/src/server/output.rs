@@ -48,6 +48,11 @@ impl Output {
         self.segments.is_empty()
     }
 
+    /// Whether others wait for memory that this gives back when it is written.
+    pub fn holds_memory(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
     /// Write everything; answers how many bytes that were.
     pub async fn flush(&mut self, stream: &TcpStream, disk: &dyn Disk, progress: &Progress) -> io::Result<usize> {
         let total = self.len;
