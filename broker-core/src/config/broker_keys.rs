@@ -338,7 +338,7 @@ pub const BROKER_KEYS: &[KeyDef] = &[
     fixed(
         "log.syncfs.min.files",
         KeyType::Int,
-        Some("4"),
+        Some("16"),
         Allowed::Range(0, INT_MAX),
         "From this many files waiting for a sync at once, one syncfs serves them all; it also writes what other programs left dirty on that file system. 0 never uses it.",
     ),

@@ -50,7 +50,9 @@ impl Inner {
                 queue.alone_ended();
                 return;
             }
-            if !self.sync.still_wanted() {
+            let now = self.env.clock.now();
+            queue.durable_alone(self.sync.waited(now));
+            if !self.sync.still_wanted(now) {
                 queue.alone_ended();
                 return;
             }
@@ -79,7 +81,7 @@ impl Inner {
         self.sync_files(&covered).map_err(|error| self.sync_failed(&error))?;
         let ended = self.env.clock.now();
         self.sync.gather.ended(covered.batches, began, ended);
-        self.log_dir.syncs.covered_alone(covered.batches, ended.duration_since(began));
+        self.log_dir.syncs.covered_alone(covered.batches);
         self.covered(covered);
         Ok(())
     }

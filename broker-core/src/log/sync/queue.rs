@@ -13,17 +13,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use levada_env::disk::FileSystem;
 use levada_env::time::Duration;
 use levada_env::{Env, Instant, IoClass};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::gather::Gather;
 use super::job::Covered;
-use super::pace::Pace;
+use super::pace::{Pace, Way};
 use super::state::PanicGuard;
 use crate::log::LogDir;
 use crate::log::partition_log::Inner;
 
 /// `log.syncfs.min.files`, if nothing else is said: measured in docs/adr/0002.
-pub const DEFAULT_SYNCFS_MIN_FILES: usize = 4;
+pub const DEFAULT_SYNCFS_MIN_FILES: usize = 16;
 /// As many files being synced by themselves may hold back their threads to gather; more would hold up others.
 const MAY_HOLD: usize = 4;
 /// A job gives its thread back after so many syncs in a row.
@@ -120,7 +120,7 @@ impl SyncQueue {
         let together = min_files
             .is_some_and(|min_files| state.running || state.alone + 1 >= min_files || state.expects_more(&self.env));
         if together {
-            Self::wait_for_others(state, log);
+            wait_for_others(state, log);
         } else {
             state.alone += 1;
             drop(state);
@@ -134,25 +134,25 @@ impl SyncQueue {
         (shared.holds(log) && shared.pays(&self.env)).then_some(shared)
     }
 
-    fn wait_for_others(mut state: parking_lot::MutexGuard<'_, State>, log: &Arc<Inner>) {
-        state.waiting.push(Arc::clone(log));
-        if !std::mem::replace(&mut state.running, true) {
-            drop(state);
-            submit(&log.log_dir);
-        }
-    }
-
     /// A partition's job may block its thread for a moment.
     pub(super) fn may_hold_a_thread(&self) -> bool {
         self.state.lock().alone <= MAY_HOLD
     }
 
     /// A partition was synced by itself.
-    pub(super) fn covered_alone(&self, batches: u64, took: Duration) {
+    pub(super) fn covered_alone(&self, batches: u64) {
         self.alone.fetch_add(1, Ordering::Relaxed);
         if let Some(shared) = &self.shared {
             shared.gather.covered_elsewhere(batches);
-            shared.pace.lock().synced_alone(took);
+        }
+    }
+
+    /// What had been asked for `waited` ago for a partition is durable, by a sync of its own.
+    pub(super) fn durable_alone(&self, waited: Duration) {
+        let Some(shared) = &self.shared else { return };
+        // With few files there is nothing to compare.
+        if self.state.lock().alone >= shared.min_files {
+            shared.pace.lock().durable(Way::Apart, 1, waited, self.env.clock.now());
         }
     }
 
@@ -171,7 +171,7 @@ impl SyncQueue {
             return false;
         }
         state.alone -= 1;
-        Self::wait_for_others(state, log);
+        wait_for_others(state, log);
         true
     }
 
@@ -205,6 +205,15 @@ impl SyncQueue {
     }
 }
 
+/// Has `log` wait for the next sync of the file system.
+fn wait_for_others(mut state: MutexGuard<'_, State>, log: &Arc<Inner>) {
+    state.waiting.push(Arc::clone(log));
+    if !std::mem::replace(&mut state.running, true) {
+        drop(state);
+        submit(&log.log_dir);
+    }
+}
+
 impl Shared {
     fn open(env: &Env, dir: &Path, min_files: usize) -> Option<Self> {
         match env.disk.file_system(dir) {
@@ -216,8 +225,9 @@ impl Shared {
         }
     }
 
+    /// Who asks for it from the first file on gets it always.
     fn pays(&self, env: &Env) -> bool {
-        self.pace.lock().pays(|| env.clock.now())
+        self.min_files == 1 || self.pace.lock().way(|| env.clock.now()) == Way::Together
     }
 
     /// A partition's directory may be the root of another file system.
@@ -240,7 +250,8 @@ fn run(dir: &Arc<LogDir>) {
         let Some(batch) = queue.take_batch(shared) else { return };
         let _guard = PanicGuard(dir, &batch);
         sync_together(dir, shared, &batch);
-        let again: Vec<_> = batch.iter().filter(|log| log.sync.still_wanted()).map(Arc::clone).collect();
+        let again: Vec<_> =
+            batch.iter().filter(|log| log.sync.still_wanted(queue.env.clock.now())).map(Arc::clone).collect();
         if !queue.next_waits(again) {
             return;
         }
@@ -266,7 +277,12 @@ fn sync_together(dir: &LogDir, shared: &Shared, batch: &[Arc<Inner>]) {
     let ended = clock.now();
     let batches = parts.iter().map(|(_, covered)| covered.batches()).sum();
     shared.gather.ended(batches, began, ended);
-    shared.pace.lock().synced_together(parts.len(), began, ended);
+    let waited = parts.iter().map(|(log, _)| log.sync.waited(ended)).sum();
+    {
+        let mut pace = shared.pace.lock();
+        pace.durable(Way::Together, parts.len() as u32, waited, ended);
+        pace.synced_together(ended.duration_since(began), ended);
+    }
     queue.together.fetch_add(1, Ordering::Relaxed);
     queue.covered.fetch_add(parts.len() as u64, Ordering::Relaxed);
     // Those with closed segments have more to do; the others need not wait for that.

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use levada_env::time::Duration;
 use levada_env::{Instant, IoClass};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -51,6 +52,8 @@ pub(super) struct Dirty {
 struct SyncInner {
     /// A sync was asked for and has not ended.
     in_flight: bool,
+    /// When it was asked for.
+    asked: Option<Instant>,
     /// Sync at least to here.
     wanted: i64,
     /// Changes when the log is truncated: a sync that began before knows nothing of what came after.
@@ -126,16 +129,27 @@ impl SyncState {
     }
 
     /// Notes that a sync is wanted up to `end`; whether it has to be asked for, because none is in flight.
-    fn want(&self, end: i64) -> bool {
+    fn want(&self, end: i64, now: impl FnOnce() -> Instant) -> bool {
         let mut inner = self.inner.lock();
         inner.wanted = inner.wanted.max(end);
-        !std::mem::replace(&mut inner.in_flight, true)
+        if inner.in_flight {
+            return false;
+        }
+        inner.in_flight = true;
+        inner.asked = Some(now());
+        true
+    }
+
+    /// How long ago the sync was asked for that is in flight.
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        self.inner.lock().asked.map_or(Duration::ZERO, |asked| now.saturating_duration_since(asked))
     }
 
     /// After a sync that did not fail: whether more was written that is to be synced. If not, none is in flight any more.
-    pub(super) fn still_wanted(&self) -> bool {
+    pub(super) fn still_wanted(&self, now: Instant) -> bool {
         let mut inner = self.inner.lock();
         inner.in_flight &= inner.wanted > self.flushed();
+        inner.asked = Some(now);
         inner.in_flight
     }
 
@@ -229,7 +243,7 @@ impl Inner {
 
     /// Has everything up to `end` synced, starting a sync unless one is in flight.
     pub(in crate::log) fn request_sync(self: &Arc<Self>, end: i64) {
-        if self.sync.want(end) {
+        if self.sync.want(end, || self.env.clock.now()) {
             self.log_dir.syncs.ask(self);
         }
     }
