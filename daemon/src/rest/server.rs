@@ -183,7 +183,7 @@ async fn answer(router: Router, request: Request<Incoming>, limits: Limits) -> R
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body is larger than {largest} bytes"));
     }
     let units = u32::try_from(length.div_ceil(KIB)).unwrap_or(u32::MAX);
-    let Ok(_memory) = limits.bodies.acquire_many(units).await else {
+    let Ok(mut memory) = limits.bodies.acquire_many(units).await else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping".to_owned());
     };
     let read = body::to_bytes(Body::new(incoming), largest);
@@ -194,6 +194,8 @@ async fn answer(router: Router, request: Request<Incoming>, limits: Limits) -> R
         }
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the request body did not come in time".to_owned()),
     };
+    let unused = u64::from(units).saturating_sub((body.len() as u64).div_ceil(KIB));
+    drop(memory.split(usize::try_from(unused).unwrap_or(0)));
     let mut request = Request::from_parts(parts, Body::from(body));
     strip_trailing_slash(&mut request);
     match router.oneshot(request).await {

@@ -114,6 +114,27 @@ async fn lines_go_through_a_topic_and_resume_from_the_topics_alone() {
     node.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_whose_records_the_log_refuses_fails_with_the_cause() {
+    let home = tempfile::tempdir().unwrap();
+    let input = home.path().join("in.txt");
+    fs::write(&input, "no key\n".repeat(5000)).unwrap();
+    let rest = format!("127.0.0.1:{}", free_port());
+    let node = start(&home.path().join("data"), &rest).await.unwrap();
+    let config = json!({
+        "connector.class": "FileStreamSource", "file": input, "topic": "compacted", "value.converter": STRING,
+        "topic.creation.default.replication.factor": "1", "topic.creation.default.partitions": "1",
+        "topic.creation.default.cleanup.policy": "compact", "producer.override.batch.size": "1000",
+    });
+    let body = json!({ "name": "keyless", "config": config });
+    assert_eq!(request(&rest, "POST", "/connectors", Some(&body)).await.0, 201);
+    let failed = || async { states(&rest, "keyless").await == ["RUNNING", "FAILED"] };
+    eventually("the task fails", failed).await;
+    let (_, status) = request(&rest, "GET", "/connectors/keyless/status", None).await;
+    assert!(status.contains("refused by the log") && status.contains("compacted"), "{status}");
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn a_taken_rest_port_is_told_before_anything_is_made() {
     let home = tempfile::tempdir().unwrap();

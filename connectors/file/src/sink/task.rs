@@ -119,7 +119,7 @@ impl SinkTask for FileSinkTask {
         Ok(())
     }
 
-    fn close(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<()> {
+    fn close(&mut self, partitions: &[TopicPartition], _lost: bool) -> Result<()> {
         let running = self.running()?;
         for partition in partitions {
             running.owned.remove(partition);
@@ -129,9 +129,9 @@ impl SinkTask for FileSinkTask {
             // The next `open` starts from what is committed then.
             (running.target, running.uncommitted) = (None, 0);
             running.buffer = Vec::new();
-        } else if lost && running.settings.exactly_once && running.uncommitted > 0 {
+        } else if running.settings.exactly_once && running.uncommitted > 0 {
             running.failed = Some(
-                "some of the task's partitions were taken by another member before their lines were committed, and \
+                "some of the task's partitions went to another member before their lines were committed, and \
                  those lines stand between others; restart the task, it starts from what was committed last"
                     .to_owned(),
             );

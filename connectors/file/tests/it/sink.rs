@@ -335,7 +335,8 @@ fn can_mount() -> bool {
 #[test]
 #[ignore = "run by the test above, on a disk of its own"]
 fn on_a_small_disk() {
-    let disk = std::path::PathBuf::from(std::env::var_os(SMALL_DISK).unwrap());
+    // Asked for with all ignored tests it has no disk; the test above is what runs it.
+    let Some(disk) = std::env::var_os(SMALL_DISK).map(std::path::PathBuf::from) else { return };
     let out = disk.join("out").to_str().unwrap().to_owned();
     fs::write(disk.join("ballast"), vec![0; 32 * 1024]).unwrap();
     for (sink, key) in

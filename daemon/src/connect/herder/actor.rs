@@ -241,6 +241,10 @@ impl Actor {
                 self.wait(&name, Waiter::Settled(reply));
             }
             Err(error) => {
+                // The task configurations may be gone while the target is what it was.
+                if let Some(slot) = self.slots.get_mut(&name) {
+                    slot.outdated = true;
+                }
                 let _ = reply.send(Err(error.into()));
             }
         }
@@ -286,10 +290,17 @@ impl Actor {
                     if stopped {
                         slot.failed = None;
                         slot.restart = false;
+                        slot.outdated = true;
                     }
                     name
                 }
-                ConfigChange::Removed(name) | ConfigChange::Tasks(name) => name,
+                ConfigChange::Removed(name) => {
+                    if let Some(slot) = self.slots.get_mut(&name) {
+                        slot.outdated = true;
+                    }
+                    name
+                }
+                ConfigChange::Tasks(name) => name,
                 ConfigChange::Restart { connector, include_tasks, only_failed } => {
                     self.apply_restart(&connector, RestartRequest { include_tasks, only_failed });
                     connector
@@ -351,6 +362,7 @@ impl Actor {
                 tokio::spawn(operation.stop_tasks(numbers, running, done));
             }
             Step::StartInstance => {
+                slot.outdated = false;
                 let config = entry.and_then(|entry| entry.config).unwrap_or_default();
                 tokio::spawn(operation.start_instance(config, done));
             }

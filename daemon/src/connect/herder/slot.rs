@@ -39,6 +39,9 @@ pub(super) struct Slot {
     pub failed: Option<Config>,
     /// Whether the instance shall be made anew.
     pub restart: bool,
+    /// Whether the connector was stopped or deleted since the instance's start: the task configurations that it made are
+    /// gone, so it can't serve what is wanted next, even where its own configuration is the same.
+    pub outdated: bool,
     pub tasks: BTreeMap<usize, TaskSlot>,
     /// Whether an operation is under way; there is at most one per connector.
     pub busy: bool,
@@ -82,7 +85,7 @@ pub(super) fn next_step(wanted: Option<&ConnectorEntry>, slot: &Slot) -> Step {
     let config = wanted.and_then(|entry| entry.config.as_ref());
     let runs = target == TargetState::Started;
     if let Some(instance) = &slot.instance
-        && (!runs || slot.restart || Some(&instance.config) != config)
+        && (!runs || slot.restart || slot.outdated || Some(&instance.config) != config)
     {
         return Step::StopInstance;
     }
@@ -256,6 +259,16 @@ mod tests {
         assert_eq!(next_step(Some(&entry), &slot), Step::StartInstance);
         slot.instance = Some(Instance { running: Box::new(Fake), config: connector.clone() });
         assert_eq!(next_step(Some(&entry), &slot), Step::SetPaused(vec![0], false));
+    }
+
+    #[test]
+    fn an_instance_that_was_to_stop_is_made_anew_even_if_it_is_wanted_again() {
+        let connector = config(&[("name", "c")]);
+        let entry = wanted(&connector, &[], TargetState::Started);
+        let mut slot = Slot { outdated: true, ..running(&connector, &[]) };
+        assert_eq!(next_step(Some(&entry), &slot), Step::StopInstance);
+        slot.instance = None;
+        assert_eq!(next_step(Some(&entry), &slot), Step::StartInstance);
     }
 
     #[test]

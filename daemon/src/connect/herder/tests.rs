@@ -367,3 +367,32 @@ async fn a_start_that_hangs_is_seen_before_its_deadline() {
     runs(&handle, "d", 1).await;
     assert!(handle.view().operation("d").is_none());
 }
+
+#[tokio::test]
+async fn what_is_stopped_and_wanted_again_during_a_start_has_its_tasks() {
+    let (bus, handle, worker) = start().await;
+    let busy = || handle.view().operation("c").map(|(what, _)| what) == Some("start of its tasks");
+
+    let held = worker.hold_tasks().await;
+    handle.create("c", &config("c", &[("task.count", "2")]), None).await.unwrap();
+    eventually(busy).await;
+    let (stopped, ()) = tokio::join!(handle.stop("c"), async {
+        eventually(|| bus.records(CONFIGS).iter().filter(|(key, _)| key == "target-state-c").count() == 1).await;
+        handle.resume("c").await.unwrap();
+        drop(held);
+    });
+    stopped.unwrap();
+    runs(&handle, "c", 2).await;
+
+    let held = worker.hold_tasks().await;
+    let restarting = handle.clone();
+    tokio::spawn(async move { restarting.restart_task("c", 0).await });
+    eventually(busy).await;
+    let (deleted, ()) = tokio::join!(handle.delete("c"), async {
+        eventually(|| !handle.view().contains("c")).await;
+        handle.create("c", &config("c", &[("task.count", "2")]), None).await.unwrap();
+        drop(held);
+    });
+    deleted.unwrap();
+    runs(&handle, "c", 2).await;
+}

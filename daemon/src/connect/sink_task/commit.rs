@@ -7,6 +7,17 @@ use crate::connect::{
 };
 use levada_connector_api::{ErrorKind, SinkTask};
 
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Offsets are committed.
+    Committed,
+    /// The task wants none to be, it may keep its own.
+    Nothing,
+    /// They could not be; the next round tries again.
+    Later,
+}
+
 /// One round of `pre_commit`, commit and `committed` (invariant 7). What can't be committed now is
 /// counted, logged and left for the next round; only the task's own final errors and a lost
 /// ownership end the task.
@@ -16,7 +27,7 @@ pub(super) fn commit(
     consumer: &mut dyn BusConsumer,
     task: &mut dyn SinkTask,
     settle: impl FnOnce() -> Result<(), TaskFailure>,
-) -> Result<(), TaskFailure> {
+) -> Result<Round, TaskFailure> {
     let consumed = offsets.consumed();
     let metrics = &shared.metrics;
     let answer = {
@@ -28,7 +39,7 @@ pub(super) fn commit(
         Err(error) if error.kind == ErrorKind::Retriable => {
             TaskMetrics::add(&metrics.offset_commit_skip, 1);
             tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "pre_commit is tried again");
-            return Ok(());
+            return Ok(Round::Later);
         }
         Err(error) => return Err(TaskFailure::call("pre_commit", &error)),
     };
@@ -40,7 +51,7 @@ pub(super) fn commit(
         );
     }
     if allowed.is_empty() {
-        return Ok(());
+        return Ok(Round::Nothing);
     }
     // A record counts as consumed once it is safe in the dead letter queue.
     settle()?;
@@ -52,11 +63,12 @@ pub(super) fn commit(
             // A lost membership is told by the next poll; everything else may be better later.
             TaskMetrics::add(&metrics.offset_commit_failure, 1);
             tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %error, "offset commit failed");
-            return Ok(());
+            return Ok(Round::Later);
         }
     }
     TaskMetrics::add(&metrics.offset_commit_success, 1);
     offsets.committed(&committed);
     let _call = shared.calling("committed");
-    task.committed().map_err(|error| TaskFailure::call("committed", &error))
+    task.committed().map_err(|error| TaskFailure::call("committed", &error))?;
+    Ok(Round::Committed)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     SinkTaskSpec,
-    commit::commit,
+    commit::{Round, commit},
     context::{Context, Reports},
     dead_letters::DeadLetters,
     offsets::Offsets,
@@ -18,10 +18,7 @@ use crate::connect::{
 use levada_connector_api::{Committed, ConnectorError, ErrorKind, SinkRecord, SinkTask, TopicPartition};
 use levada_env::{Instant, memory};
 use parking_lot::Mutex;
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// How long a poll waits for records while nothing else is to be done; whatever is to be done ends it early.
 const IDLE_POLL: Duration = Duration::from_secs(10);
@@ -272,13 +269,8 @@ impl Runner<'_> {
         if !begun {
             return Ok(true);
         }
-        let metrics = Arc::clone(&self.shared.metrics);
-        let misses = || {
-            metrics.offset_commit_skip.load(Ordering::Relaxed) + metrics.offset_commit_failure.load(Ordering::Relaxed)
-        };
-        let before = misses();
-        self.commit()?;
-        let done = misses() == before;
+        // A task that wants nothing committed keeps its own offsets.
+        let done = self.commit()? != Round::Later;
         if !done {
             self.offsets.unbegin();
         }
@@ -337,7 +329,7 @@ impl Runner<'_> {
         self.pending = Some(Pending { ends, attempts, retry_at: Instant::now() + delay });
     }
 
-    fn commit(&mut self) -> Result<(), TaskFailure> {
+    fn commit(&mut self) -> Result<Round, TaskFailure> {
         let (letters, timeout) = (&self.dead_letters, self.spec.options.times.call_timeout);
         let settle = || match &mut *letters.lock() {
             Some(letters) => letters.settle(self.shared, timeout),

@@ -254,9 +254,7 @@ impl Runner<'_> {
                 break;
             }
             // What is accepted as lost here is told as done by the next report.
-            for failure in failures {
-                self.refused(failure)?;
-            }
+            failures.into_iter().map(|failure| self.refused(failure)).fold(Ok(()), Result::and)?;
         }
         let active = self.appended.saturating_sub(self.settled);
         TaskMetrics::set(&self.shared.metrics.source_record_active_count, active);
@@ -264,8 +262,9 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// A batch that the log refused for good: skipped where errors are tolerated.
+    /// A batch that the log refused for good: skipped where errors are tolerated. Either way nothing waits for it.
     fn refused(&mut self, failure: ProduceFailure) -> Result<(), TaskFailure> {
+        self.settled += failure.records as u64;
         let place = format!("topic {}, partition {}", failure.partition.topic, failure.partition.partition);
         let error = ConnectorError::data(format!("{} records were refused by the log", failure.records));
         let failed = FailedRecord { stage: Stage::KafkaProduce, class: "producer", place };
@@ -273,7 +272,6 @@ impl Runner<'_> {
         let error = error.caused_by(failure.error);
         self.spec.options.errors.give_up(&shared.id, &shared.metrics, failed, &error, now)?;
         self.producer.accept_failure(failure.first);
-        self.settled += failure.records as u64;
         Ok(())
     }
 
@@ -293,7 +291,9 @@ impl Runner<'_> {
                 return Ok(());
             }
             let progress = self.producer.progress();
-            if self.shared.block_on(async { time::timeout_at(deadline, progress).await }).is_err() {
+            let waited = self.shared.block_on(async { time::timeout_at(deadline, progress).await });
+            // A producer with nothing in flight does not wait, and the timeout would never be looked at.
+            if waited.is_err() || Instant::now() >= deadline {
                 tracing::warn!(
                     connector = %self.shared.id.connector, task = self.shared.id.task,
                     records = self.appended - self.settled, "not all records were acknowledged in time"

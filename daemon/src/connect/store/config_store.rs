@@ -65,7 +65,8 @@ impl ConfigStore {
         self.append(target.into_iter().chain([config])).await
     }
 
-    /// Writes tombstones for everything the topic holds of a connector.
+    /// Writes tombstones for a connector and its tasks. What task numbers it had before it had fewer stays in the topic,
+    /// as with Connect: without the connector's own record nobody looks at it.
     pub async fn remove_connector(&mut self, name: &str) -> bus::Result<Vec<ConfigChange>> {
         let tasks = self.state.read().connector(name).map_or(0, |entry| entry.tasks.len());
         let mut keys = vec![ConfigKey::Connector(name.to_owned()), ConfigKey::TargetState(name.to_owned())];

@@ -65,6 +65,7 @@ pub struct FakeWorker {
     reports: Arc<TaskReports>,
     log: Arc<Mutex<Vec<String>>>,
     calls: PluginCalls,
+    tasks_may_start: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// Threads that may hang in fakes.
@@ -74,7 +75,7 @@ impl FakeWorker {
     /// Its tasks report to `reports`.
     pub fn new(reports: Arc<TaskReports>, call_timeout: Duration) -> Self {
         let calls = PluginCalls::new(Arc::new(AbandonedThreads::new(MOST_HANGING)), call_timeout);
-        Self { reports, log: Arc::default(), calls }
+        Self { reports, log: Arc::default(), calls, tasks_may_start: Arc::default() }
     }
 
     /// What was done since the last time, in order.
@@ -85,6 +86,11 @@ impl FakeWorker {
     /// What was done so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().clone()
+    }
+
+    /// Starts of tasks wait until what this gives is dropped.
+    pub async fn hold_tasks(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.tasks_may_start).write_owned().await
     }
 
     /// Lets a running task fail.
@@ -121,6 +127,7 @@ impl Worker for FakeWorker {
 
     fn start_task(&self, launch: TaskLaunch) -> BoxFuture<'_, Result<Arc<dyn RunningTask>, Failure>> {
         Box::pin(async move {
+            let _may = self.tasks_may_start.read().await;
             self.log.lock().push(format!("start {}", launch.id));
             assert!(!launch.connector.contains_key("panic.task"), "asked to");
             if let Some(trace) = launch.connector.get("fail.task") {

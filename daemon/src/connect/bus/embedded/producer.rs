@@ -242,6 +242,9 @@ impl BusProducer for EmbeddedProducer {
         }
         let headers = record.headers.iter().map(|header| (header.key.as_bytes().as_ref(), header.value.as_deref()));
         if open.builder.append(timestamp, record.key, record.value, headers).is_err() {
+            if opened {
+                place.open = None;
+            }
             let size = key_len + value_len;
             return Err(BusError::RecordTooLarge { topic: record.topic.to_string(), size, limit });
         }
