@@ -128,10 +128,19 @@ setup_load() {
   stamped load
 }
 
+setup_debezium() {
+  stamp debezium bench/peers/debezium/pom.xml && [ -d "$TOOLS/debezium/postgres" ] && return
+  say "Debezium's PostgreSQL connector into target/test-tools/debezium"
+  rm -rf "$TOOLS/debezium"
+  mvn -q -B -f bench/peers/debezium/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DexcludeGroupIds=org.apache.kafka \
+    -DoutputDirectory="$TOOLS/debezium/postgres" </dev/null
+  stamped debezium
+}
+
 case "${1:-test}" in
   build) want_build; apt_install; check_cargo ;;
   demo) want_build; want_demo; apt_install; check_cargo ;;
   test) want_build; want_demo; want_test; apt_install; check_cargo; setup_python; setup_java; setup_go ;;
-  bench) want_build; want_demo; want_test; want_bench; apt_install; check_cargo; setup_python; setup_java; setup_load ;;
+  bench) want_build; want_demo; want_test; want_bench; apt_install; check_cargo; setup_python; setup_java; setup_load; setup_debezium ;;
   *) say "unknown: $1 (build, demo, test or bench)"; exit 2 ;;
 esac

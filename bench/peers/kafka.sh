@@ -4,7 +4,7 @@
 #   bench/peers/kafka.sh start [broker] [connect]   waits until they answer; pids in $PEER_DIR/*.pid
 #   bench/peers/kafka.sh stop  [broker] [connect]   by those pid files only
 #   bench/peers/kafka.sh wipe                       stop, and remove the data
-# PEER_DIR (default target/peers/kafka), PEER_BROKER_PORT (29092), PEER_CONNECT_PORT (28083)
+# PEER_PLUGINS (more of Connect's plugin.path), PEER_DIR (default target/peers/kafka), PEER_BROKER_PORT (29092), PEER_CONNECT_PORT (28083)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 TOOLS=$PWD/target/test-tools/kafka
@@ -80,7 +80,7 @@ status.storage.replication.factor=1
 offset.flush.interval.ms=${PEER_OFFSET_FLUSH_MS:-10000}
 listeners=HTTP://127.0.0.1:$REST
 rest.advertised.host.name=127.0.0.1
-plugin.path=$TOOLS/plugins
+plugin.path=$TOOLS/plugins${PEER_PLUGINS:+,$PEER_PLUGINS}
 P
   launch connect "-Xms256m -Xmx2g" org.apache.kafka.connect.cli.ConnectDistributed "$DIR/connect.properties"
   answers connect 60 curl -sf "http://127.0.0.1:$REST/connectors"

@@ -6,6 +6,7 @@ Every process started here is ended by its own pid, and dies with the test run (
 import ctypes
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -27,10 +28,14 @@ def die_with_parent():
 
 
 def free_port():
-    """A loopback port nobody listens on right now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """A loopback port nobody listens on right now, below those that clients' connections are given."""
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", random.randrange(12_000, 32_000)))
+                return probe.getsockname()[1]
+            except OSError:
+                continue
 
 
 def wait_for(condition, timeout, what):
