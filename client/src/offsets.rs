@@ -111,8 +111,13 @@ pub async fn commit(
     deadline: Duration,
 ) -> Result<(), ClientError> {
     let answer = call(transport, commit_request(committer, offsets), deadline).await?;
-    for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {
-        check(|| format!("commit of group {}", committer.group), partition.error_code, None)?;
+    for topic in &answer.topics {
+        for partition in &topic.partitions {
+            let number = partition.partition_index;
+            let action =
+                || format!("commit of group {} for topic {}, partition {number}", committer.group, &*topic.name);
+            check(action, partition.error_code, None)?;
+        }
     }
     Ok(())
 }

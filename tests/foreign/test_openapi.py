@@ -90,7 +90,7 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     worker, name, path, topic = Recorder(rest), unique("openapi"), scratch / "in.txt", unique("openapi")
     path.write_text("one\ntwo\n")
     config = connect.file_source(path, topic)
-    for get in ("/", "/health", "/health/live", "/health/ready", "/metrics", "/admin/loggers", "/admin/loggers/root", "/v1/routes", "/v1/plugins", "/connectors", "/connector-plugins", "/connector-plugins?connectorsOnly=false"):
+    for get in ("/", "/health", "/health/live", "/health/ready", "/metrics", "/admin/loggers", "/admin/loggers/root", "/v1/routes", "/v1/plugins", "/v1/connectors", "/connectors", "/connector-plugins", "/connector-plugins?connectorsOnly=false"):
         assert worker.get(get).status == 200
     assert worker.create(name, config).status == 201
     assert worker.create(name, config).status == 409

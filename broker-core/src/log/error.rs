@@ -120,7 +120,7 @@ impl OpenError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("log directory {} is in use by another process", .0.display())]
+    #[error("log directory {} is in use by another process; each needs a data directory of its own (--data-dir)", .0.display())]
     Locked(PathBuf),
     /// The system refuses.
     #[error("cannot {operation} {}: {error}", path.display())]

@@ -52,6 +52,8 @@ pub const LOGGER: &str = "/admin/loggers/{logger}";
 pub const V1_ROUTES: &str = "/v1/routes";
 /// Plugins with their origin, and files that gave none.
 pub const V1_PLUGINS: &str = "/v1/plugins";
+/// All connectors with their derived health.
+pub const V1_CONNECTORS: &str = "/v1/connectors";
 /// A connector's derived health.
 pub const V1_HEALTH: &str = "/v1/connectors/{connector}/health";
 /// How far a connector's tasks have come.
@@ -87,6 +89,7 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     (LOGGER, &["GET", "PUT"]),
     (V1_ROUTES, &["GET"]),
     (V1_PLUGINS, &["GET"]),
+    (V1_CONNECTORS, &["GET"]),
     (V1_HEALTH, &["GET"]),
     (V1_PROGRESS, &["GET"]),
     (V1_EVENTS, &["GET"]),

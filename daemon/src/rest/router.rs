@@ -40,6 +40,7 @@ pub fn router(state: RestState) -> Router {
         .route(paths::LOGGER, get(worker::logger).put(worker::set_logger))
         .route(paths::V1_ROUTES, get(worker::routes))
         .route(paths::V1_PLUGINS, get(plugins::origins))
+        .route(paths::V1_CONNECTORS, get(worker::connectors_health))
         .route(paths::V1_HEALTH, get(worker::connector_health))
         .route(paths::V1_PROGRESS, get(worker::progress))
         .route(paths::V1_EVENTS, get(worker::events))

@@ -169,6 +169,8 @@ async fn statuses_and_tasks_have_connects_shapes() {
     let expanded = api.get("/connectors?expand=status&expand=info&expand=x").await.json();
     assert_eq!(keys(&expanded["c"]), ["status", "info"]);
     assert_eq!(api.get("/v1/connectors/c/health").await.json()["health"], "FAILED");
+    let all = api.get("/v1/connectors").await.json();
+    assert!(all.as_array().unwrap().iter().any(|one| one["name"] == "c" && one["health"] == "FAILED"), "{all}");
     // One that has not started yet has no status and is left out, not shown without one.
     let hanging = json!({ "connector.class": "FakeSource", "file": "/a", "hang": "yes" });
     let made = api.call("POST", "/connectors", json!({ "name": "new", "config": hanging })).await;

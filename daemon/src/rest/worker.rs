@@ -115,6 +115,19 @@ pub async fn routes() -> Answer<Value> {
     Answer(json!(routes))
 }
 
+/// `GET /v1/connectors`.
+pub async fn connectors_health(State(rest): State<RestState>) -> Answer<Value> {
+    let view = rest.herder.view();
+    let running = view.running_tasks();
+    let of = |name: String| {
+        let tasks = running.iter().filter(|(id, _)| *id.connector == *name);
+        let tasks: Vec<_> = tasks.map(|(id, task)| (id.task, task.health())).collect();
+        let health = health::derive(view.status(&name).as_ref(), &tasks, view.operation(&name));
+        json!({ "name": name, "health": health.state.name(), "causes": health.causes })
+    };
+    Answer(Value::Array(view.names().into_iter().map(of).collect()))
+}
+
 /// `GET /v1/connectors/{connector}/health`.
 pub async fn connector_health(State(rest): State<RestState>, params: Params) -> Result<Answer<Value>> {
     let name = params.get(0);

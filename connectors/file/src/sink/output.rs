@@ -11,7 +11,7 @@ use crate::{
 };
 use levada_connector_api::{ConnectorError, Result};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -99,8 +99,17 @@ fn checksum(file: &File, len: u64) -> io::Result<u64> {
     Ok(hash(&bytes))
 }
 
+/// Some file systems have no locks; there the check of the length before each write is all there is.
+fn lock(file: &File, alone: bool) -> std::result::Result<(), TryLockError> {
+    match if alone { file.try_lock() } else { file.try_lock_shared() } {
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        outcome => outcome,
+    }
+}
+
 impl Destination {
-    /// Opens or makes the file. `alone` says that nobody else writes to it; `cut_to` cuts it first.
+    /// Opens or makes the file. `alone` says that nobody else writes to it; `cut_to` cuts it first. What holds a regular
+    /// file alone keeps others of its kind, and those that append, away from it by a lock (flock(2)).
     pub fn open(key: &'static str, path: &Path, alone: bool, cut_to: Option<u64>) -> Result<Self> {
         let fail = |error: io::Error| file_error(key, path, &error);
         let mut options = OpenOptions::new();
@@ -117,6 +126,16 @@ impl Destination {
                 "`{key}` names {}, which is no regular file; only those can be exactly-once",
                 path.display()
             )));
+        }
+        if metadata.is_file() {
+            lock(&file, alone).map_err(|error| match error {
+                TryLockError::WouldBlock => ConnectorError::retriable(format!(
+                    "`{key}` names {}, which another connector or program holds for writing; a file whose lines are written \
+                     exactly once has one writer, so give this connector a file of its own",
+                    path.display()
+                )),
+                TryLockError::Error(error) => fail(error),
+            })?;
         }
         let mut len = metadata.len();
         let cut = cut_to.filter(|to| *to < len);

@@ -48,6 +48,25 @@ fn read(world: &World) -> String {
 }
 
 #[test]
+fn a_file_that_is_written_exactly_once_has_one_writer() {
+    let world = World::new();
+    let mut group = GroupOffsets::new();
+    let mut first = exact(&world, &group, &[]).unwrap();
+    first.put(&records(0, 0..10)).unwrap();
+    first.commit(&mut group).unwrap();
+    let other = GroupOffsets::new();
+    let beside = start_with(&mut FileStreamSink::default(), "file", &world.text("out"), &other, &[]);
+    for refused in [exact(&world, &other, &[]), beside] {
+        let error = refused.err().unwrap();
+        assert_eq!(error.kind, ErrorKind::Retriable);
+        assert!(error.message.contains("another connector"), "{error}");
+    }
+    first.stop();
+    assert_eq!(read(&world), text(0, 0..10));
+    exact(&world, &group, &[]).unwrap().stop();
+}
+
+#[test]
 fn apaches_sink_appends_the_text_of_values() {
     let world = World::new();
     world.write("out", "before\n");

@@ -19,6 +19,12 @@ fn given<'a>(config: &'a Config, key: &str) -> Option<&'a str> {
     config.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
+/// Kafka's rule for names of topics (org.apache.kafka.common.internals.Topic).
+fn is_topic_name(name: &str) -> bool {
+    let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    (1..=249).contains(&name.len()) && !matches!(name, "." | "..") && name.chars().all(valid)
+}
+
 /// Exactly one of `topics` and `topics.regex`, and no group that belongs to the worker.
 pub fn sink_topics(items: &mut Items, config: &Config, policy: &Policy) {
     let (topics, regex) = (given(config, "topics"), given(config, "topics.regex"));
@@ -30,6 +36,12 @@ pub fn sink_topics(items: &mut Items, config: &Config, policy: &Policy) {
     if !error.is_empty() {
         items.error("topics", topics, error);
         items.error("topics.regex", regex, error);
+    }
+    for topic in list(config, "topics").into_iter().filter(|topic| !is_topic_name(topic)) {
+        let message = format!(
+            "Invalid value {topic} for configuration topics: a topic's name has 1 to 249 characters out of a-z, A-Z, 0-9, '.', '_' and '-'"
+        );
+        items.error("topics", topics, message);
     }
     dead_letters(items, config);
     let name = config.get("name").map(String::as_str).unwrap_or_default();
@@ -121,8 +133,18 @@ pub fn not_yet(items: &mut Items, config: &Config) {
     }
 }
 
-/// Client settings that the worker's policy does not let connectors override.
+/// Client settings that the worker's policy does not let connectors override, and those that would send records
+/// elsewhere than the worker can.
 pub fn client_overrides(items: &mut Items, config: &Config, policy: &str) {
+    for prefix in ["producer.override.", "consumer.override.", "admin.override."] {
+        let key = format!("{prefix}bootstrap.servers");
+        if let Some(servers) = given(config, &key) {
+            let message = format!(
+                "Invalid value {servers} for configuration {key}: connectors read and write this node's own log, no other; remove the key"
+            );
+            items.error(&key, Some(servers), message);
+        }
+    }
     const PRINCIPAL: [&str; 3] = ["sasl.jaas.config", "sasl.mechanism", "security.protocol"];
     if policy == "All" {
         return;
