@@ -59,18 +59,14 @@ impl Style {
         match value {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-            Value::Int8(value) => drop(write!(out, "{value}")),
-            Value::Int16(value) => drop(write!(out, "{value}")),
-            Value::Int32(value) => drop(write!(out, "{value}")),
-            Value::Int64(value) => drop(write!(out, "{value}")),
+            Value::Int8(value) => integer(*value, out),
+            Value::Int16(value) => integer(*value, out),
+            Value::Int32(value) => integer(*value, out),
+            Value::Int64(value) => integer(*value, out),
             Value::Float32(value) => number(Float(*value), value.is_finite(), out),
             Value::Float64(value) => number(Double(*value), value.is_finite(), out),
             Value::String(value) => text(value, out),
-            Value::Bytes(value) => {
-                out.push(b'"');
-                out.extend_from_slice(STANDARD.encode(value).as_bytes());
-                out.push(b'"');
-            }
+            Value::Bytes(value) => base64(value, out),
             Value::Array(items) => return self.array(items, None, out),
             Value::Map(entries) => return self.map_of(entries, None, None, out),
             Value::Struct(value) => {
@@ -135,11 +131,7 @@ impl Style {
             .scale()
             .ok_or_else(|| ConvertError::new("a Decimal schema needs a scale parameter that is a whole number"))?;
         match self.decimal_format {
-            DecimalFormat::Base64 => {
-                out.push(b'"');
-                out.extend_from_slice(STANDARD.encode(unscaled).as_bytes());
-                out.push(b'"');
-            }
+            DecimalFormat::Base64 => base64(unscaled, out),
             DecimalFormat::Numeric => {
                 let text = java_text::decimal(unscaled, scale);
                 let text = text.ok_or_else(|| ConvertError::new("a Decimal has more digits than can be written"))?;
@@ -195,37 +187,62 @@ fn number(value: impl Display, finite: bool, out: &mut Vec<u8>) {
     let _ = if finite { write!(out, "{value}") } else { write!(out, "\"{value}\"") };
 }
 
+fn integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Bytes as Base64 in quotes.
+fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = out.get_mut(start..).and_then(|place| STANDARD.encode_slice(bytes, place).ok());
+    out.truncate(start + written.unwrap_or(0));
+    out.push(b'"');
+}
+
 /// A text in quotes, escaped as the Java writer escapes.
 pub(super) fn text(value: &str, out: &mut Vec<u8>) {
     out.reserve(value.len() + 2);
     out.push(b'"');
-    let bytes = value.as_bytes();
-    let mut start = 0;
-    for (index, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' && *byte < 0xf0 {
-            continue;
-        }
-        out.extend_from_slice(bytes.get(start..index).unwrap_or_default());
-        start = index + 1;
-        match byte {
-            // A character beyond the first plane: the Java writer makes two escapes of it.
-            0xf0.. => {
-                let Some(c) = value.get(index..).and_then(|rest| rest.chars().next()) else { continue };
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04X}");
-                }
-                start = index + 4;
+    let mut rest = value;
+    loop {
+        let plain = plain_prefix(rest.as_bytes());
+        // All bytes that end it begin a character.
+        let (run, from) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        out.extend_from_slice(run.as_bytes());
+        let mut chars = from.chars();
+        let Some(c) = chars.next() else { break };
+        escape(c, out);
+        rest = chars.as_str();
+    }
+    out.push(b'"');
+}
+
+/// How many bytes at the start stand for themselves. Looked at in pieces, which the compiler does in vector registers.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    const PIECE: usize = 16;
+    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\' && byte < 0xf0;
+    let pieces = bytes.chunks_exact(PIECE);
+    let whole = pieces.take_while(|piece| piece.iter().fold(true, |all, byte| all & is_plain(*byte))).count() * PIECE;
+    let rest = bytes.get(whole..).unwrap_or_default();
+    whole + rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len())
+}
+
+fn escape(c: char, out: &mut Vec<u8>) {
+    match c {
+        '"' => out.extend_from_slice(b"\\\""),
+        '\\' => out.extend_from_slice(b"\\\\"),
+        '\u{8}' => out.extend_from_slice(b"\\b"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\u{c}' => out.extend_from_slice(b"\\f"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        // A character beyond the first plane: the Java writer makes two escapes of it.
+        other => {
+            for unit in other.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04X}");
             }
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            other => drop(write!(out, "\\u{other:04X}")),
         }
     }
-    out.extend_from_slice(bytes.get(start..).unwrap_or_default());
-    out.push(b'"');
 }
