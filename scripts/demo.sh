@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # make demo: the package index of this machine goes file -> topic -> file through connectors posted with curl.
 # Run 1 has no accident: the copy must be byte-identical. In run 2 the daemon gets kill -9 half-way and is started
-# again: no line may be missing and order is kept; lines the source read twice are counted.
+# again: no line may be missing and order is kept; lines the source read twice are counted. Then PostgreSQL: demo_postgres.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT=$PWD
 LEVADA=$PWD/target/release/levada
 EXAMPLES=$PWD/examples
 VERIFY=$PWD/scripts/verify_copy.py
@@ -119,6 +120,9 @@ printf 'no line missing, order kept; %s lines doubled by the source (it is at-le
 printf '%s records in %s s with the crash, peak memory after it %s MB\n' "$RECORDS" \
   "$(awk "BEGIN {printf \"%.2f\", $T1 - $T0}")" "$(peak_memory)"
 stop
+
+# shellcheck source=scripts/demo_postgres.sh
+. "$ROOT/scripts/demo_postgres.sh"
 
 say "Try next"
 cat <<T

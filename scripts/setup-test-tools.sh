@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the cross-process suites, the demo and the benches need, and nothing that is already there.
 #   scripts/setup-test-tools.sh build    what `cargo build` needs (a C compiler, the Rust toolchain)
-#   scripts/setup-test-tools.sh demo     ... and curl, a package index to move
+#   scripts/setup-test-tools.sh demo     ... and curl, a package index to move, PostgreSQL
 #   scripts/setup-test-tools.sh test     ... and foreign Kafka clients: kcat, Java, Go, Python
 #   scripts/setup-test-tools.sh bench    ... and librdkafka's headers for the load driver
 # Packages come through their ordinary clients (apt-get, pip, mvn, go); Python goes to target/test-venv,
@@ -139,7 +139,7 @@ setup_debezium() {
 
 case "${1:-test}" in
   build) want_build; apt_install; check_cargo ;;
-  demo) want_build; want_demo; apt_install; check_cargo ;;
+  demo) want_build; want_demo; want_postgres; apt_install; check_cargo ;;
   test) want_build; want_demo; want_test; apt_install; check_cargo; setup_python; setup_java; setup_go ;;
   bench) want_build; want_demo; want_test; want_bench; apt_install; check_cargo; setup_python; setup_java; setup_load; setup_debezium ;;
   *) say "unknown: $1 (build, demo, test or bench)"; exit 2 ;;

@@ -101,8 +101,10 @@ pub(super) fn encode_topic_id(topic_id: Uuid) -> String {
 pub(super) fn read_topic_id(disk: &dyn Disk, path: &Path) -> io::Result<Option<Uuid>> {
     let Some(text) = read_text(disk, path)? else { return Ok(None) };
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    if field("version") != Some("0") {
-        return Err(damaged("unknown version"));
+    match field("version") {
+        Some("0") => {}
+        Some(_) => return Err(damaged("unknown version")),
+        None => return Err(damaged("cut off before its version")),
     }
     field("topic_id").and_then(decode_uuid).map(Some).ok_or_else(|| damaged("no topic id"))
 }

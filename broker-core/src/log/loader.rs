@@ -127,7 +127,11 @@ fn load_topic_id(disk: &dyn Disk, dir: &Path, given: Option<Uuid>) -> Result<Opt
     // Synced, with its directory, before the first record is acknowledged.
     let text = checkpoint::encode_topic_id(topic_id);
     let write = disk.open(&path, OpenOptions::REPLACE).and_then(|file| file.write_all_at(text.as_bytes(), 0));
-    write.map_err(LogError::io("write partition metadata"))?;
+    write.map_err(|error| {
+        // Half a file would be told as a damaged one at the next try.
+        let _ = disk.remove_file(&path);
+        LogError::io("write partition metadata")(error)
+    })?;
     Ok(Some(topic_id))
 }
 

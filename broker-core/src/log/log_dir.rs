@@ -19,6 +19,10 @@ use super::{LogError, LogManagerOptions};
 const RECHECK_BYTES: i64 = 64 << 20;
 /// How often a full disk is asked again.
 const RECHECK_FULL: Duration = Duration::from_millis(200);
+/// A disk that stays full is told of so often.
+const TELL_FULL: Duration = Duration::from_secs(60);
+/// One that has space again after so long is told of: near the limit small records fit while large ones do not.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 /// Of the append queue's bytes, one part in so many comes on top for the broker's own topics.
 const RESERVED_QUEUE: usize = 4;
@@ -44,6 +48,8 @@ pub struct LogDir {
     offline: RwLock<Option<Arc<str>>>,
     offline_listener: OnceLock<OfflineListener>,
     refused: AtomicU64,
+    /// When a full disk was last told of; `None` while there is space.
+    told_full: Mutex<Option<Instant>>,
     /// Bytes of batches that wait to be written: of ordinary topics, and of those that may use the reserve.
     queue: ByteBudget,
     reserved_queue: ByteBudget,
@@ -82,6 +88,7 @@ impl LogDir {
             offline: RwLock::new(None),
             offline_listener: OnceLock::new(),
             refused: AtomicU64::new(0),
+            told_full: Mutex::new(None),
             cleaning: Mutex::default(),
             trash: Mutex::default(),
             syncs,
@@ -151,6 +158,9 @@ impl LogDir {
             let fits = allowance - bytes as i64 >= floor;
             *checked = Some((now, !fits));
             if fits {
+                if !internal && self.told_full.lock().take_if(|at| now.duration_since(*at) >= TELL_AGAIN).is_some() {
+                    tracing::info!(dir = %self.path.display(), "there is disk space again, records are taken");
+                }
                 return Ok(());
             }
         }
@@ -193,7 +203,14 @@ impl LogDir {
     }
 
     pub(super) fn storage_full(&self) -> LogError {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = self.env.clock.now();
+        let mut told = self.told_full.lock();
+        if told.is_none_or(|at| now.duration_since(at) >= TELL_FULL) {
+            *told = Some(now);
+            let (dir, reserve) = (self.path.display(), self.reserve);
+            tracing::warn!(%dir, reserve, refused, "no disk space left beside the reserve, records are refused until there is some");
+        }
         LogError::StorageFull { dir: Arc::clone(&self.path) }
     }
 

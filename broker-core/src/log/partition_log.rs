@@ -290,11 +290,6 @@ impl PartitionLog {
         *self.inner.observer.write() = Some(observer);
     }
 
-    /// Forgets the observer.
-    pub fn clear_observer(&self) {
-        *self.inner.observer.write() = None;
-    }
-
     /// Settings in force.
     pub fn config(&self) -> Arc<LogConfig> {
         self.inner.config.load_full()
