@@ -224,6 +224,12 @@ async fn with_an_owner_who_leaves(broker: &Arc<FaultyBroker>) -> (Vec<String>, V
     let owner = Arc::new(Shut::default());
     let mut producer = producer(broker, Arc::new(OpenGate)).await;
     let slot = producer.open(&topic(), 0);
+    // The first batch goes alone.
+    producer.send(slot, batch(&["first".into()]), 100).unwrap();
+    while !producer.is_idle() {
+        producer.progress().await;
+    }
+    producer.take_completed();
     for tag in 0..9u64 {
         let owned = (tag % 2 == 0).then(|| owner.clone() as Arc<dyn Gate>);
         producer.send_owned(slot, batch(&[tag.to_string()]), tag, owned).unwrap();
@@ -235,7 +241,8 @@ async fn with_an_owner_who_leaves(broker: &Arc<FaultyBroker>) -> (Vec<String>, V
         ends.extend(producer.take_completed().into_iter().map(|done| (done.tag, done.result.is_ok())));
     }
     ends.sort_unstable();
-    let values = broker.log.lock().values.get(&0).cloned().unwrap_or_default();
+    let mut values = broker.log.lock().values.get(&0).cloned().unwrap_or_default();
+    assert_eq!(values.remove(0), "first");
     (values, ends)
 }
 

@@ -1,5 +1,9 @@
 //! Short-lived child processes: for code that may crash or hang and must not take the node with it.
 
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use std::{
     ffi::OsStr,
     io::{self, Read},
@@ -30,6 +34,24 @@ pub struct Outcome {
     pub ended: Ended,
     /// What it wrote to its standard output.
     pub output: Vec<u8>,
+}
+
+/// How many files, sockets included, this process may have open.
+pub fn open_files_limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Raises that limit to the most that the system lets this process have. Returns the limit in force.
+pub fn raise_open_files_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused the old one stays in force.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    open_files_limit()
+}
+
+/// Whether a file could not be opened because this process, or the system, has too many open.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// An environment variable of this process; `None` when it is not set or not UTF-8.

@@ -347,7 +347,7 @@ pub const BROKER_KEYS: &[KeyDef] = &[
         KeyType::Int,
         Some("2147483647"),
         Allowed::Range(0, INT_MAX),
-        "Most client connections at a time; further ones are closed at once.",
+        "Most client connections at a time; further ones are closed at once. Never more than the limit of open files allows beside the log's own.",
     ),
     fixed(
         "max.connections.per.ip",

@@ -107,7 +107,9 @@ impl Inner {
         for record in RecordRefIter::new(&block, header.records_count) {
             let record = record.map_err(damaged)?;
             let keep = keeps(&header, &record, map, now_ms);
-            tombstone |= keep && record.value.is_none();
+            // One past the map has not been held against the records before it: its time begins with a later pass.
+            let is_mapped = header.base_offset.saturating_add(i64::from(record.offset_delta)) < map.end;
+            tombstone |= keep && record.value.is_none() && is_mapped;
             kept += i32::from(keep);
             stays.push(keep);
         }

@@ -89,8 +89,8 @@ impl LogManager {
             }
             for file in files {
                 if let Err(error) = self.write_checkpoint(dir, file) {
-                    if LogError::is_full(&error) {
-                        tracing::warn!(file, %error, "no space for a checkpoint, keeping the old one");
+                    if LogError::is_full(&error) || LogError::is_out_of_descriptors(&error) {
+                        tracing::warn!(file, %error, "a checkpoint can't be written, keeping the old one");
                     } else {
                         dir.context.log_dir.fail("writing a checkpoint", &error);
                     }

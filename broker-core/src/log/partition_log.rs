@@ -201,11 +201,16 @@ impl Inner {
         Ok(())
     }
 
-    /// An error of a write or a directory change: a full disk passes, and so do names that are gone because the partition is deleted;
-    /// anything else takes the directory out of service.
+    /// An error of a write or a directory change: a full disk and too many open files pass, and so do names that are gone because the
+    /// partition is deleted; anything else takes the directory out of service.
     pub(super) fn write_failed(&self, operation: &str, error: &io::Error) -> LogError {
         if LogError::is_full(error) {
             return self.log_dir.storage_full();
+        }
+        if LogError::is_out_of_descriptors(error) {
+            tracing::warn!(operation, %error, "too many open files; raise the limit of open files (ulimit -n)");
+            let code = error.raw_os_error().unwrap_or_default();
+            return LogError::io("opening a file")(io::Error::from_raw_os_error(code));
         }
         if error.kind() == io::ErrorKind::NotFound && self.is_closed() {
             return LogError::Closed;

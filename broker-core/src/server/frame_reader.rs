@@ -77,19 +77,25 @@ pub(super) struct FrameReader {
     /// How much of `lookahead` is used up.
     start: usize,
     partial: Option<Partial>,
+    /// A small frame whose memory is not granted yet.
+    small: Option<Frame>,
 }
 
 impl FrameReader {
     pub fn new(pool: Arc<BufPool>, budget: MemoryBudget, max_size: usize) -> Self {
-        Self { pool, budget, max_size, lookahead: Vec::new(), start: 0, partial: None }
+        Self { pool, budget, max_size, lookahead: Vec::new(), start: 0, partial: None, small: None }
     }
 
     /// The next frame. May be cancelled and called again: what has arrived stays here.
     pub async fn next(&mut self, stream: &TcpStream) -> Result<Frame, ReadError> {
         loop {
+            if let Some(frame) = self.grant().await {
+                return Ok(frame);
+            }
             if self.partial.is_none() {
-                if let Some(frame) = self.take_small()? {
-                    return Ok(self.grant(frame).await);
+                if let Some(bytes) = self.take_small()? {
+                    self.small = Some(Frame { bytes, permit: MemoryPermit::default() });
+                    continue;
                 }
                 if self.partial.is_none() {
                     self.fill_lookahead(stream).await?;
@@ -104,7 +110,7 @@ impl FrameReader {
 
     /// Whether part of a frame has arrived.
     pub fn is_inside_frame(&self) -> bool {
-        self.partial.is_some() || self.start < self.lookahead.len()
+        self.partial.is_some() || self.small.is_some() || self.start < self.lookahead.len()
     }
 
     /// A whole frame out of what has been looked ahead; or a partial one is begun; or there is too little.
@@ -140,10 +146,10 @@ impl FrameReader {
         Ok(None)
     }
 
-    async fn grant(&self, bytes: Bytes) -> Frame {
-        let mut permit = MemoryPermit::default();
-        self.budget.cover(&mut permit, bytes.len()).await;
-        Frame { bytes, permit }
+    async fn grant(&mut self) -> Option<Frame> {
+        let frame = self.small.as_mut()?;
+        self.budget.cover(&mut frame.permit, frame.bytes.len()).await;
+        self.small.take()
     }
 
     async fn fill_lookahead(&mut self, stream: &TcpStream) -> Result<(), ReadError> {
@@ -291,6 +297,23 @@ mod tests {
             assert_eq!(reader.budget.available(), (64 << 20) - (factor << 20));
             sent.await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_small_frame_that_waits_for_memory_survives_a_cancelled_call() {
+        let budget = MemoryBudget::new(64 << 10);
+        let (mut all, mut overdraft) = (MemoryPermit::default(), MemoryPermit::default());
+        budget.cover(&mut all, 64 << 10).await;
+        budget.cover(&mut overdraft, 1).await;
+        let mut reader = FrameReader::new(BufPool::new(1 << 20), budget, 1 << 20);
+        let (mut client, server) = pair().await;
+        client.write_all(&[frame(100, 7), frame(50, 8)].concat()).await.unwrap();
+        let wait = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(wait, reader.next(&server)).await.is_err());
+        assert!(reader.is_inside_frame());
+        drop((all, overdraft));
+        assert_eq!(reader.next(&server).await.unwrap().bytes, vec![7; 100]);
+        assert_eq!(reader.next(&server).await.unwrap().bytes, vec![8; 50]);
     }
 
     #[tokio::test]

@@ -95,6 +95,8 @@ impl Server {
         let refusals = Arc::new(LogLimit::default());
         let census = Arc::new(Mutex::new(Census::default()));
         let mut acceptors = JoinSet::new();
+        let limit = usize::try_from(levada_env::process::open_files_limit()).unwrap_or(usize::MAX);
+        let descriptors = limit.saturating_sub((limit / 8).max(LOG_DESCRIPTORS));
         for listener in listeners {
             let acceptor = Acceptor {
                 services: services.clone(),
@@ -103,6 +105,7 @@ impl Server {
                 refusals: refusals.clone(),
                 stop: stopping.clone(),
                 name: listener.name,
+                descriptors,
             };
             acceptors.spawn(acceptor.run(listener.socket));
         }
@@ -123,6 +126,9 @@ impl Server {
     }
 }
 
+/// Descriptors that clients leave to the log, at least.
+const LOG_DESCRIPTORS: usize = 256;
+
 struct Acceptor {
     services: Arc<Services>,
     budget: MemoryBudget,
@@ -130,6 +136,8 @@ struct Acceptor {
     refusals: Arc<LogLimit>,
     stop: watch::Receiver<bool>,
     name: Arc<str>,
+    /// Connections that this process has descriptors for; the rest is the log's.
+    descriptors: usize,
 }
 
 impl Acceptor {
@@ -163,7 +171,7 @@ impl Acceptor {
         let config = &self.services.config;
         let mut census = self.census.lock();
         let here = census.by_ip.get(&peer.ip()).copied().unwrap_or(0);
-        if census.total >= config.max_connections || here >= config.max_connections_per_ip {
+        if census.total >= config.max_connections.min(self.descriptors) || here >= config.max_connections_per_ip {
             tracing::debug!(%peer, "connection refused: too many");
             return None;
         }

@@ -3,7 +3,9 @@
 //! Sequences are counted in 64 bits here and cut to the wire's 31 when a batch is stamped. After any
 //! answer but an acknowledgement nothing new is submitted until all in flight is answered; then the
 //! unanswered batches go out again in their order. A broker refuses a batch that leaves a gap, so a
-//! later batch can't overtake an earlier one.
+//! later batch can't overtake an earlier one; but any sequence is a beginning for a producer that it
+//! does not know, so the first batch goes alone, and one that was appended above a gap of ours ends the
+//! producer.
 
 use crate::ClientError;
 use bytes::Bytes;
@@ -60,6 +62,8 @@ pub(super) struct PartitionQueue {
     draining: bool,
     /// The lowest sequence that a refused batch has left unused.
     gap_at: Option<u64>,
+    /// Up to where the broker has acknowledged; 0 while it may not know this producer.
+    acked_to: u64,
 }
 
 impl PartitionQueue {
@@ -71,6 +75,7 @@ impl PartitionQueue {
             max_in_flight,
             draining: false,
             gap_at: None,
+            acked_to: 0,
         }
     }
 
@@ -104,7 +109,8 @@ impl PartitionQueue {
         if self.in_flight.is_empty() {
             self.settle();
         }
-        if self.draining || self.in_flight.len() >= self.max_in_flight {
+        let most = if self.acked_to == 0 { 1 } else { self.max_in_flight };
+        if self.draining || self.in_flight.len() >= most {
             return None;
         }
         let mut batch = self.waiting.pop_front()?;
@@ -141,6 +147,7 @@ impl PartitionQueue {
         }
         self.next_sequence = sequence;
         self.gap_at = None;
+        self.acked_to = 0;
         self.draining = false;
     }
 
@@ -150,7 +157,14 @@ impl PartitionQueue {
         let Some(mut batch) = self.in_flight.remove(index) else { return Answer::default() };
         let first = index == 0 && self.waiting.front().is_none_or(|waiting| waiting.sequence > batch.sequence);
         match outcome {
-            Outcome::Acked(offset) => Answer { finished: Some((batch, Ok(offset))), needs_new_producer: false },
+            Outcome::Acked(offset) => {
+                self.acked_to = self.acked_to.max(batch.sequence + batch.records as u64);
+                // Appended though one before it was not: the broker had forgotten this producer, and would take what
+                // got these sequences next for a repetition.
+                let needs_new_producer = self.gap_at.is_some_and(|gap| gap < batch.sequence);
+                self.draining |= needs_new_producer;
+                Answer { finished: Some((batch, Ok(offset))), needs_new_producer }
+            }
             Outcome::Retry { ambiguous, .. } => {
                 batch.ambiguous |= ambiguous;
                 self.again(batch);
@@ -170,7 +184,7 @@ impl PartitionQueue {
             }
             Outcome::Refused { error, ambiguous } => {
                 self.draining = true;
-                let ambiguous = ambiguous || batch.ambiguous;
+                let ambiguous = ambiguous || batch.ambiguous || batch.sequence < self.acked_to;
                 if !ambiguous {
                     self.gap_at = Some(self.gap_at.map_or(batch.sequence, |gap| gap.min(batch.sequence)));
                 }
@@ -222,6 +236,13 @@ mod tests {
         sent
     }
 
+    /// Has the first batch acknowledged and submits what may follow it.
+    fn begin(queue: &mut PartitionQueue) {
+        submit(queue);
+        queue.answered(0, Outcome::Acked(0));
+        submit(queue);
+    }
+
     fn refused(code: ErrorCode) -> ClientError {
         ClientError::refused("t-0", code as i16, None)
     }
@@ -236,17 +257,18 @@ mod tests {
 
     #[test]
     fn at_most_five_are_in_flight() {
-        let mut queue = queue(7);
-        assert_eq!(submit(&mut queue).len(), 5);
+        let mut queue = queue(8);
+        assert_eq!(submit(&mut queue), [(0, 0)], "the broker does not know this producer yet");
         assert!(queue.answered(0, Outcome::Acked(0)).finished.is_some());
-        assert_eq!(submit(&mut queue), [(5, 50)]);
+        assert_eq!(submit(&mut queue).len(), 5);
+        assert!(queue.answered(1, Outcome::Acked(10)).finished.is_some());
+        assert_eq!(submit(&mut queue), [(6, 60)]);
     }
 
     #[test]
     fn a_retry_goes_out_before_everything_after_it() {
         let mut queue = queue(4);
-        submit(&mut queue);
-        queue.answered(0, Outcome::Acked(0));
+        begin(&mut queue);
         queue.answered(1, retry());
         push(&mut queue, 4);
         assert_eq!(submit(&mut queue), []);
@@ -258,14 +280,31 @@ mod tests {
     #[test]
     fn the_batch_after_a_refused_one_takes_its_sequence() {
         let mut queue = queue(3);
-        submit(&mut queue);
-        queue.answered(0, Outcome::Acked(0));
+        begin(&mut queue);
         let error = refused(ErrorCode::MessageTooLarge);
         assert!(queue.answered(1, Outcome::Refused { error, ambiguous: false }).finished.unwrap().1.is_err());
         assert!(!queue.answered(2, out_of_order()).needs_new_producer, "the gap is of our own making");
         push(&mut queue, 3);
         assert_eq!(submit(&mut queue), [(2, 10), (3, 20)]);
         assert_eq!(queue.reserve(1), 30);
+    }
+
+    #[test]
+    fn what_a_broker_appends_above_a_gap_ends_the_producer_in_either_order_of_the_answers() {
+        for refused_first in [true, false] {
+            let mut queue = queue(4);
+            begin(&mut queue);
+            let error = refused(ErrorCode::MessageTooLarge);
+            let mut outcomes = [(1, Outcome::Refused { error, ambiguous: false }), (2, Outcome::Acked(10))];
+            if !refused_first {
+                outcomes.reverse();
+            }
+            let renewed = outcomes.map(|(id, outcome)| queue.answered(id, outcome).needs_new_producer);
+            assert_eq!(renewed, [false, true]);
+            assert!(!queue.answered(3, out_of_order()).needs_new_producer || queue.gap_at.is_none());
+            queue.restart();
+            assert_eq!(submit(&mut queue), [(3, 0)]);
+        }
     }
 
     #[test]
@@ -281,8 +320,7 @@ mod tests {
     #[test]
     fn a_forgotten_producer_is_replaced_and_starts_at_zero() {
         let mut queue = queue(2);
-        submit(&mut queue);
-        queue.answered(0, Outcome::Acked(0));
+        begin(&mut queue);
         assert!(queue.answered(1, out_of_order()).needs_new_producer);
         queue.restart();
         assert_eq!(submit(&mut queue), [(1, 0)]);

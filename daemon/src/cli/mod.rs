@@ -47,7 +47,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let served = matches!(cli.command, Command::Serve(_));
     let outcome = match cli.command {
-        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(arguments) => {
+            levada_env::process::raise_open_files_limit();
+            serve::run(&arguments)
+        }
         Command::Config(arguments) => config::run(&arguments),
         Command::PluginScan(arguments) => plugin_scan::run(&arguments),
     };
