@@ -1,9 +1,9 @@
 //! The source connector: what it says of itself, and its one task.
 
-use crate::{config::SourceConfig, offset::Position, task::PostgresSourceTask};
+use crate::{config::SourceConfig, doctor, offset::Position, task::PostgresSourceTask};
 use levada_connector_api::{
     Config, ConnectorConfig, ConnectorContext, ConnectorError, ConnectorInfo, ConnectorKind, ExactlyOnceSupport,
-    OffsetChange, Result, SourceConnector, SourceTask,
+    OffsetChange, Result, SourceConnector, SourceTask, config::Rule,
 };
 
 /// Debezium's PostgreSQL connector.
@@ -14,6 +14,9 @@ pub struct PostgresSource {
 
 impl SourceConnector for PostgresSource {
     fn info(&self) -> ConnectorInfo {
+        // Only validation asks the server: the definition that tasks parse by does not have this rule.
+        let mut config_def = SourceConfig::config_def();
+        config_def.rules.push(Rule::new(doctor::check));
         ConnectorInfo {
             class: "io.debezium.connector.postgresql.PostgresConnector".to_owned(),
             aliases: vec![
@@ -24,7 +27,7 @@ impl SourceConnector for PostgresSource {
             ],
             kind: ConnectorKind::Source,
             version: crate::VERSION.to_owned(),
-            config_def: SourceConfig::config_def(),
+            config_def,
         }
     }
 

@@ -7,6 +7,7 @@ mod catalog;
 mod config;
 mod connector;
 mod datatype;
+mod doctor;
 mod error;
 mod event;
 mod filter;

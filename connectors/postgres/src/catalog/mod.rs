@@ -7,7 +7,7 @@ mod tables;
 
 pub use datatypes::load_types;
 pub use publication::Publication;
-pub use slot::{Slot, SlotState, server_version, wal_level};
+pub use slot::{Slot, SlotState, server_version};
 pub use tables::{CatalogColumn, TableId, TableInfo, list_tables, table_info};
 
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! The replication slot.
 
-use super::{number, optional, text};
+use super::{number, optional};
 use crate::{
     config::StreamingConfig,
     error::{Error, Result},
@@ -124,10 +124,4 @@ impl Slot {
 pub async fn server_version(sql: &Sql) -> Result<u32> {
     let row = sql.row("the server's version can't be read", "SHOW server_version_num").await?;
     row.as_ref().map_or(Ok(0), |row| number(row, 0))
-}
-
-/// What `wal_level` is.
-pub async fn wal_level(sql: &Sql) -> Result<String> {
-    let row = sql.row("wal_level can't be read", "SHOW wal_level").await?;
-    row.as_ref().map_or(Ok(String::new()), |row| text(row, 0).map(str::to_owned))
 }

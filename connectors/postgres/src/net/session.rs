@@ -1,7 +1,10 @@
 //! A raw session: start-up, authentication, simple queries. Replication needs a kind that the SQL client does not have.
 
 use super::{SESSION, Stream};
-use crate::error::{Error, Result};
+use crate::{
+    config::ConnectionConfig,
+    error::{Error, Result},
+};
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use levada_connector_api::config::Secret;
@@ -24,6 +27,13 @@ pub struct Login {
     pub password: Option<Secret>,
     /// Database.
     pub database: String,
+}
+
+impl Login {
+    /// Of the configuration.
+    pub fn of(config: &ConnectionConfig) -> Self {
+        Self { user: config.user.clone(), password: config.password.clone(), database: config.dbname.clone() }
+    }
 }
 
 /// A row of a simple query, as text.

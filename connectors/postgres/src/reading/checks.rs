@@ -2,8 +2,9 @@
 
 use super::{engine::Engine, gap::Verdict};
 use crate::{
-    catalog::{self, SlotState},
+    catalog::SlotState,
     config::{SnapshotConfig, SnapshotMode},
+    doctor::{self, Facts, Weight},
     error::{Error, Result},
     lsn::Lsn,
     offset::Position,
@@ -91,47 +92,25 @@ pub fn course(
 }
 
 impl Engine {
-    /// What the server must be.
-    pub(super) async fn check_server(&self) -> Result<()> {
-        if self.version < 100_000 {
-            return Err(Error::Setup(format!(
-                "the server's version {} is too old; PostgreSQL 10 is needed",
-                self.version
-            )));
+    /// Whether everything is set up; what is not is told all at once.
+    pub(super) async fn examine(&self, again: bool) -> Result<()> {
+        let facts = Facts::ask(&self.sql, &self.settings.config, self.builder.filters()).await?;
+        let findings = doctor::judge(&self.settings.config, &facts);
+        for finding in findings.iter().filter(|finding| finding.weight == Weight::Warning && !again) {
+            self.settings.context.warn(&format!("{}: {}", finding.key, finding.text));
         }
-        let level = catalog::wal_level(&self.sql).await?;
-        if level == "logical" {
-            return Ok(());
-        }
-        Err(Error::Setup(format!(
-            "wal_level is {level}; run as superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart the server"
-        )))
+        doctor::failure(&findings)
     }
 
-    /// What a slot of this name must be.
-    pub(super) fn check_slot(&self, slot: &SlotState) -> Result<()> {
-        let name = self.slot.name();
+    /// Tells the operator's log of the slot.
+    pub(super) fn show_slot(&self, slot: &SlotState) {
         tracing::info!(
-            slot = name,
+            slot = self.slot.name(),
             retained_bytes = slot.retained,
             wal_status = slot.wal_status,
             active_pid = slot.active_pid,
             "replication slot"
         );
-        if slot.plugin != "pgoutput" {
-            return Err(Error::Setup(format!(
-                "replication slot {name} is of the plug-in \"{}\", not pgoutput; set slot.name to another name, or drop \
-                 it when nobody uses it: SELECT pg_drop_replication_slot('{name}')",
-                slot.plugin
-            )));
-        }
-        if slot.database != self.login.database {
-            return Err(Error::Setup(format!(
-                "replication slot {name} is of database {}; slots are of one server: set slot.name to another name",
-                slot.database
-            )));
-        }
-        Ok(())
     }
 }
 

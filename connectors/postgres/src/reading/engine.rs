@@ -54,11 +54,7 @@ impl Engine {
     /// Connects, and makes what does not change.
     pub async fn open(settings: Settings, shared: Arc<Shared>) -> Result<Self> {
         let config = &settings.config;
-        let login = Login {
-            user: config.connection.user.clone(),
-            password: config.connection.password.clone(),
-            database: config.connection.dbname.clone(),
-        };
+        let login = Login::of(&config.connection);
         let dialer = Dialer::new(&config.connection)?;
         let sql = super::tables::connect(config, &dialer, &login).await?;
         let version = catalog::server_version(&sql).await?;
@@ -107,18 +103,16 @@ impl Engine {
 
     /// Reads until the end: of a snapshot that is all that was asked for, or at a stop or failure.
     pub async fn run(&mut self, position: Option<Position>, again: bool) -> Result<()> {
-        self.check_server().await?;
+        self.examine(again).await?;
         let mut replication = Replication::connect(&self.dialer, &self.login).await?;
         let server = self.identify(&mut replication, position.as_ref()).await?;
         let captured = self.captured().await?;
         self.set_replica_identities(&captured).await?;
         let ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
         self.publication.ensure(&self.sql, self.version, &ids).await?;
-        self.warn_unpublished(&ids).await?;
-
         let slot = self.slot.state(&self.sql, self.version).await?;
         if let Some(slot) = &slot {
-            self.check_slot(slot)?;
+            self.show_slot(slot);
         }
         let strategy = self.settings.config.streaming.mismatch;
         let verdict = position

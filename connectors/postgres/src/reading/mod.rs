@@ -12,3 +12,4 @@ mod tables;
 
 pub use pump::{Pump, Settings};
 pub use queue::Popped;
+pub use tables::connect;

@@ -41,24 +41,6 @@ impl Engine {
         Ok(tables)
     }
 
-    /// Tells of captured tables that the publication does not show: their changes would never come.
-    pub(super) async fn warn_unpublished(&self, captured: &[TableId]) -> Result<()> {
-        let published = self.publication.tables(&self.sql).await?;
-        let missing: Vec<_> = captured.iter().filter(|id| !published.contains(id)).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<_> = missing.iter().map(|id| id.quoted()).collect();
-        self.settings.context.warn(&format!(
-            "changes of {} captured tables are not in publication {} and will not come; run: ALTER PUBLICATION {} ADD TABLE {}",
-            missing.len(),
-            self.publication.name(),
-            identifier(self.publication.name()),
-            names.join(", ")
-        ));
-        Ok(())
-    }
-
     /// `replica.identity.autoset.values`.
     pub(super) async fn set_replica_identities(&self, captured: &[(u32, TableId)]) -> Result<()> {
         for entry in self.settings.config.streaming.replica_identity.iter().flatten() {

@@ -1,0 +1,368 @@
+//! What is wrong with what was found: pure, so that every case can be tried.
+
+use super::{
+    Facts, Finding, TableFacts,
+    Weight::{Error, Passing, Warning},
+};
+use crate::{
+    catalog::TableId,
+    config::{PublicationMode, SnapshotMode, SourceConfig},
+    filter::Patterns,
+    net::identifier,
+};
+
+/// Names of tables that one text lists.
+const MOST_NAMES: usize = 20;
+
+/// Everything that is not as it should be.
+pub fn judge(config: &SourceConfig, facts: &Facts) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    server(facts, &mut findings);
+    slot(config, facts, &mut findings);
+    reading(config, facts, &mut findings);
+    publication(config, facts, &mut findings);
+    identities(config, facts, &mut findings);
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, key: &'static str, weight: super::Weight, text: String) {
+        self.0.push(Finding { key, weight, text });
+    }
+}
+
+fn server(facts: &Facts, findings: &mut Findings) {
+    if facts.version < 100_000 {
+        let text = format!("the server's version {} is too old; PostgreSQL 10 is needed", facts.version);
+        findings.add("database.hostname", Error, text);
+    }
+    if facts.standby && facts.version < 160_000 {
+        let text = "it is a standby, which decodes its log since PostgreSQL 16 only; name the primary".to_owned();
+        findings.add("database.hostname", Error, text);
+    }
+    if facts.wal_level != "logical" {
+        let text = format!(
+            "wal_level is {}; run as superuser: ALTER SYSTEM SET wal_level = 'logical'; then restart the server",
+            facts.wal_level
+        );
+        findings.add("plugin.name", Error, text);
+    }
+    if !facts.replication {
+        let role = &facts.role;
+        let text =
+            format!("role {role} may not replicate; run as superuser: ALTER ROLE {} REPLICATION;", identifier(role));
+        findings.add("database.user", Error, text);
+    }
+}
+
+fn slot(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
+    let (name, room) = (&config.streaming.slot_name, &facts.room);
+    if let Some(slot) = &facts.slot {
+        if slot.plugin != "pgoutput" {
+            let text = format!(
+                "replication slot {name} is of the plug-in \"{}\", not pgoutput; choose another name, or drop it when \
+                 nobody uses it: SELECT pg_drop_replication_slot('{name}');",
+                slot.plugin
+            );
+            findings.add("slot.name", Error, text);
+        }
+        if slot.database != config.connection.dbname {
+            let text = format!(
+                "replication slot {name} is of database {}; slots are of one server: choose another name",
+                slot.database
+            );
+            findings.add("slot.name", Error, text);
+        }
+    } else if room.slots >= room.most_slots {
+        let idle = match facts.idle_slots.as_slice() {
+            [] => String::new(),
+            names => format!("drop one that is not used any more ({}), or ", names.join(", ")),
+        };
+        let text = format!(
+            "all of max_replication_slots={} are in use; {idle}run as superuser: ALTER SYSTEM SET \
+             max_replication_slots = {}; then restart the server",
+            room.most_slots,
+            room.most_slots + 5
+        );
+        findings.add("slot.name", Passing, text);
+    }
+    let streams = facts.slot.as_ref().is_some_and(|slot| slot.active_pid.is_some());
+    if room.senders >= room.most_senders && !streams {
+        let text = format!(
+            "all of max_wal_senders={} are in use, see pg_stat_replication; run as superuser: ALTER SYSTEM SET \
+             max_wal_senders = {}; then restart the server",
+            room.most_senders,
+            room.most_senders + 5
+        );
+        findings.add("database.user", Passing, text);
+    }
+}
+
+/// Whether the role may read what a snapshot reads.
+fn reading(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
+    use SnapshotMode::{ConfigurationBased, Custom, Never, NoData};
+    let reads = match config.snapshot.mode {
+        NoData | Never | Custom => false,
+        ConfigurationBased => config.snapshot.based_data,
+        _ => true,
+    };
+    let include = config.snapshot.include.as_ref().filter(|list| !list.is_empty()).map(|list| Patterns::new(list));
+    let asked = |table: &&TableFacts| include.as_ref().is_none_or(|include| include.matches(&table.id.to_string()));
+    let hidden: Vec<_> =
+        facts.tables.iter().filter(|table| !table.readable).filter(asked).map(|table| &table.id).collect();
+    if !reads || hidden.is_empty() {
+        return;
+    }
+    let mut schemas: Vec<_> = hidden.iter().map(|id| identifier(&id.schema)).collect();
+    schemas.dedup();
+    let role = identifier(&facts.role);
+    let text = format!(
+        "role {} may not read {} captured tables; run as their owner: GRANT USAGE ON SCHEMA {} TO {role}; GRANT SELECT \
+         ON {} TO {role};",
+        facts.role,
+        hidden.len(),
+        schemas.join(", "),
+        names(&hidden)
+    );
+    findings.add("database.user", Error, text);
+}
+
+fn publication(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
+    let streaming = &config.streaming;
+    let (shown, name) = (&streaming.publication_name, identifier(&streaming.publication_name));
+    let all: Vec<_> = facts.tables.iter().map(|table| &table.id).collect();
+    let list = if all.is_empty() { "...".to_owned() } else { names(&all) };
+    let missing: Vec<_> = all.iter().copied().filter(|id| !facts.published.contains(id)).collect();
+    match (streaming.publication_mode, facts.publication) {
+        (PublicationMode::Filtered, _) if all.is_empty() => {
+            let text = "no table is chosen by the include and exclude lists, so there is nothing to publish";
+            findings.add("table.include.list", Error, text.to_owned());
+        }
+        (PublicationMode::Disabled, None) => {
+            let text = format!(
+                "publication {shown} does not exist and publication.autocreate.mode is disabled; run: CREATE \
+                 PUBLICATION {name} FOR TABLE {list};"
+            );
+            findings.add("publication.name", Error, text);
+        }
+        (_, None) if facts.standby => {
+            let text = format!(
+                "publication {shown} does not exist; run on the primary: CREATE PUBLICATION {name} FOR TABLE {list};"
+            );
+            findings.add("publication.name", Error, text);
+        }
+        (PublicationMode::AllTables, None) if !facts.superuser => {
+            let text = format!(
+                "only a superuser may publish all tables; set publication.autocreate.mode to filtered, or run as \
+                 superuser: CREATE PUBLICATION {name} FOR ALL TABLES;"
+            );
+            findings.add("publication.autocreate.mode", Error, text);
+        }
+        (PublicationMode::Filtered | PublicationMode::NoTables, None) => {
+            if !facts.may_create {
+                let text = format!(
+                    "role {role} may not make publications; run as the database's owner: GRANT CREATE ON DATABASE {} TO \
+                     {};",
+                    identifier(&config.connection.dbname),
+                    identifier(&facts.role),
+                    role = facts.role
+                );
+                findings.add("publication.autocreate.mode", Error, text);
+            }
+            if streaming.publication_mode == PublicationMode::Filtered {
+                foreign(facts, &all, &format!("CREATE PUBLICATION {name} FOR TABLE {list};"), findings);
+            }
+        }
+        (PublicationMode::Filtered, Some(false)) if !missing.is_empty() => {
+            let mend = format!("ALTER PUBLICATION {name} SET TABLE {list};");
+            if facts.owns_publication {
+                foreign(facts, &missing, &mend, findings);
+            } else {
+                let text = format!(
+                    "publication {shown} is another role's and lacks {} captured tables; run as its owner: {mend}",
+                    missing.len()
+                );
+                findings.add("publication.name", Error, text);
+            }
+        }
+        (PublicationMode::AllTables | PublicationMode::Disabled | PublicationMode::NoTables, Some(false))
+            if !missing.is_empty() =>
+        {
+            let text = format!(
+                "changes of {} captured tables are not in publication {shown} and will not come; run: ALTER PUBLICATION \
+                 {name} ADD TABLE {};",
+                missing.len(),
+                names(&missing)
+            );
+            findings.add("publication.name", Warning, text);
+        }
+        _ => {}
+    }
+}
+
+/// Tables that only their owners may publish.
+fn foreign(facts: &Facts, tables: &[&TableId], mend: &str, findings: &mut Findings) {
+    let owned = |id: &TableId| facts.tables.iter().any(|table| table.id == *id && table.owned);
+    let foreign: Vec<_> = tables.iter().copied().filter(|id| !owned(id)).collect();
+    if facts.superuser || foreign.is_empty() {
+        return;
+    }
+    let text = format!(
+        "role {} does not own {} captured tables ({}), and only owners publish; let a superuser run: {mend} and set \
+         publication.autocreate.mode to disabled",
+        facts.role,
+        foreign.len(),
+        names(&foreign)
+    );
+    findings.add("publication.autocreate.mode", Error, text);
+}
+
+/// Tables whose updates and deletions the server will refuse to its users.
+fn identities(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
+    let set = config.streaming.replica_identity.iter().flatten().filter_map(|entry| entry.rsplit_once(':'));
+    let set = Patterns::new(&set.map(|(table, _)| table).collect::<Vec<_>>());
+    let lacks = |table: &&TableFacts| {
+        (table.identity == b'n' || table.identity == b'd' && !table.keyed) && !set.matches(&table.id.to_string())
+    };
+    let lacking: Vec<_> = facts.tables.iter().filter(lacks).map(|table| &table.id).collect();
+    if lacking.is_empty() {
+        return;
+    }
+    let sql: Vec<_> = lacking
+        .iter()
+        .take(MOST_NAMES)
+        .map(|id| format!("ALTER TABLE {} REPLICA IDENTITY FULL;", id.quoted()))
+        .collect();
+    let text = format!(
+        "{} captured tables have neither a primary key nor another replica identity, so that the server refuses UPDATE and \
+         DELETE on them while they are published; run as their owner: {}",
+        lacking.len(),
+        sql.join(" ")
+    );
+    findings.add("replica.identity.autoset.values", Warning, text);
+}
+
+/// Names for SQL, not more than can be read.
+fn names(tables: &[&TableId]) -> String {
+    let mut names: Vec<_> = tables.iter().take(MOST_NAMES).map(|id| id.quoted()).collect();
+    if tables.len() > MOST_NAMES {
+        names.push("...".to_owned());
+    }
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::facts::SlotFacts;
+    use super::*;
+    use levada_connector_api::{Config, ConnectorConfig};
+
+    fn config(pairs: &[(&str, &str)]) -> SourceConfig {
+        let given =
+            [("topic.prefix", "p"), ("database.hostname", "h"), ("database.user", "u"), ("database.dbname", "d")];
+        let all = given.iter().chain(pairs).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        SourceConfig::parse(&all.collect::<Config>()).unwrap()
+    }
+
+    fn sound() -> Facts {
+        let id = TableId { schema: "public".to_owned(), name: "T".to_owned() };
+        Facts {
+            version: 150_004,
+            wal_level: "logical".to_owned(),
+            standby: false,
+            role: "u".to_owned(),
+            superuser: false,
+            replication: true,
+            may_create: true,
+            room: SlotFacts { slots: 1, most_slots: 10, senders: 1, most_senders: 10 },
+            slot: None,
+            publication: None,
+            owns_publication: false,
+            published: Vec::new(),
+            idle_slots: Vec::new(),
+            tables: vec![TableFacts { id, readable: true, owned: true, identity: b'd', keyed: true }],
+        }
+    }
+
+    fn keys(findings: &[Finding]) -> Vec<(&str, super::super::Weight)> {
+        findings.iter().map(|finding| (finding.key, finding.weight)).collect()
+    }
+
+    #[test]
+    fn nothing_is_said_where_everything_is_right() {
+        let filtered = [("publication.autocreate.mode", "filtered")];
+        assert_eq!(judge(&config(&filtered), &sound()), []);
+    }
+
+    #[test]
+    fn everything_is_found_at_once() {
+        let mut facts = Facts {
+            wal_level: "replica".to_owned(),
+            replication: false,
+            may_create: false,
+            room: SlotFacts { slots: 10, most_slots: 10, senders: 10, most_senders: 10 },
+            idle_slots: vec!["old".to_owned()],
+            ..sound()
+        };
+        (facts.tables[0].readable, facts.tables[0].owned, facts.tables[0].keyed) = (false, false, false);
+        let findings = judge(&config(&[("publication.autocreate.mode", "filtered")]), &facts);
+        let expected = [
+            ("plugin.name", Error),
+            ("database.user", Error),
+            ("slot.name", Passing),
+            ("database.user", Passing),
+            ("database.user", Error),
+            ("publication.autocreate.mode", Error),
+            ("publication.autocreate.mode", Error),
+            ("replica.identity.autoset.values", Warning),
+        ];
+        assert_eq!(keys(&findings), expected);
+        for (index, sql) in [
+            (0, "ALTER SYSTEM SET wal_level"),
+            (1, "ALTER ROLE \"u\" REPLICATION"),
+            (2, "(old)"),
+            (4, "GRANT SELECT ON \"public\".\"T\" TO \"u\";"),
+            (5, "GRANT CREATE ON DATABASE \"d\""),
+            (6, "FOR TABLE \"public\".\"T\";"),
+            (7, "ALTER TABLE \"public\".\"T\" REPLICA IDENTITY FULL;"),
+        ] {
+            assert!(findings[index].text.contains(sql), "{}", findings[index].text);
+        }
+    }
+
+    #[test]
+    fn a_publication_is_judged_by_its_mode() {
+        let by = |mode, facts: &Facts| {
+            let findings = judge(&config(&[("publication.autocreate.mode", mode)]), facts);
+            keys(&findings).into_iter().map(|(key, weight)| (key.to_owned(), weight)).collect::<Vec<_>>()
+        };
+        let one = |key: &str, weight| vec![(key.to_owned(), weight)];
+        assert_eq!(by("all_tables", &sound()), one("publication.autocreate.mode", Error));
+        assert_eq!(by("all_tables", &Facts { superuser: true, ..sound() }), []);
+        assert_eq!(by("disabled", &sound()), one("publication.name", Error));
+        assert_eq!(by("no_tables", &sound()), []);
+        let there = Facts { publication: Some(false), ..sound() };
+        assert_eq!(by("disabled", &there), one("publication.name", Warning));
+        assert_eq!(by("filtered", &there), one("publication.name", Error));
+        assert_eq!(by("filtered", &Facts { owns_publication: true, ..there.clone() }), []);
+        assert_eq!(by("filtered", &Facts { tables: Vec::new(), ..there }), one("table.include.list", Error));
+    }
+
+    #[test]
+    fn a_running_connector_s_own_slot_and_sender_count_for_it() {
+        let slot = crate::catalog::SlotState {
+            plugin: "pgoutput".to_owned(),
+            database: "d".to_owned(),
+            active_pid: Some(5),
+            confirmed: None,
+            wal_status: "reserved".to_owned(),
+            invalid: None,
+            retained: 0,
+        };
+        let room = SlotFacts { slots: 10, most_slots: 10, senders: 10, most_senders: 10 };
+        let facts = Facts { slot: Some(slot), room, publication: Some(true), ..sound() };
+        assert_eq!(judge(&config(&[]), &facts), []);
+    }
+}

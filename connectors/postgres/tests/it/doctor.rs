@@ -1,0 +1,97 @@
+//! What is not set up is told all at once, each with its key and the SQL to run, by validation and by the task.
+
+use crate::server::Server;
+use levada_connector_api::{ErrorKind, SourceConnector as _, testkit::Offsets};
+use levada_connector_postgres::PostgresSource;
+
+impl Server {
+    /// What validation finds: keys and texts.
+    fn validate(&self, keys: &[(&str, &str)]) -> Vec<(String, String)> {
+        match PostgresSource::default().info().config_def.check(&self.config(keys)) {
+            Ok(()) => Vec::new(),
+            Err(errors) => errors.0.into_iter().map(|error| (error.key, error.message)).collect(),
+        }
+    }
+}
+
+fn keys(found: &[(String, String)]) -> Vec<&str> {
+    found.iter().map(|(key, _)| key.as_str()).collect()
+}
+
+#[test]
+fn everything_that_is_missing_is_found_at_once_and_mended_by_the_sql() {
+    let server = Server::with(&["max_replication_slots=1", "max_wal_senders=3"]);
+    server.sql(
+        "CREATE ROLE lowly LOGIN; CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY); CREATE TABLE s.nokey (v int);
+         INSERT INTO s.t VALUES (1)",
+    );
+    server.sql("SELECT pg_create_logical_replication_slot('old', 'pgoutput')");
+    let lowly = [("database.user", "lowly"), ("publication.autocreate.mode", "disabled")];
+    let found = server.validate(&lowly);
+    assert_eq!(keys(&found), ["database.user", "database.user", "slot.name", "publication.name"], "{found:?}");
+    // The task tells the same, in one text, with the warnings beside it.
+    let offsets = Offsets::default();
+    let mut run = server.source(&lowly, &offsets);
+    let error = run.take_error();
+    assert_eq!(error.kind, ErrorKind::Config);
+    for (_, text) in &found {
+        assert!(error.message.contains(text), "{text} is not in {error}");
+    }
+    let warnings = run.context.warnings();
+    assert!(
+        warnings.iter().any(|text| text.contains("ALTER TABLE \"s\".\"nokey\" REPLICA IDENTITY FULL;")),
+        "{warnings:?}"
+    );
+    run.stop();
+    // What the texts say is what helps.
+    for (_, text) in &found {
+        let sql = text.split_once("run: ").or_else(|| text.split_once("run as superuser: "));
+        let sql = sql.or_else(|| text.split_once("run as their owner: ")).unwrap().1;
+        if text.contains("max_replication_slots") {
+            assert!(text.contains("(old)"), "{text}");
+            server.sql("SELECT pg_drop_replication_slot('old')");
+        } else {
+            server.sql(sql);
+        }
+    }
+    assert_eq!(server.validate(&lowly), []);
+    let mut run = server.source(&lowly, &offsets);
+    assert_eq!(run.take(1).unwrap().len(), 1);
+    // A running connector's own slot and sender are no hindrance.
+    assert_eq!(server.validate(&lowly), []);
+    run.stop();
+}
+
+#[test]
+fn settings_and_refused_connections_name_their_keys() {
+    let mut server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY)");
+    for (key, value, word) in [
+        ("database.dbname", "nowhere", "nowhere"),
+        ("database.user", "nobody", "nobody"),
+        ("database.sslmode", "require", "ssl=on"),
+        ("database.hostname", "127.0.0.1:1", "does not answer"),
+    ] {
+        let found = server.validate(&[(key, value)]);
+        assert_eq!(keys(&found), [key], "{found:?}");
+        assert!(found[0].1.contains(word), "{found:?}");
+    }
+    server.stop();
+    server.set(&["wal_level=replica"]);
+    server.launch();
+    let found = server.validate(&[]);
+    assert_eq!(keys(&found), ["plugin.name"]);
+    assert!(found[0].1.contains("ALTER SYSTEM SET wal_level = 'logical'"), "{found:?}");
+}
+
+#[test]
+fn no_room_for_a_slot_may_pass_by_itself() {
+    let server = Server::with(&["max_replication_slots=1"]);
+    server.sql("CREATE TABLE t (id int PRIMARY KEY)");
+    server.sql("SELECT pg_create_logical_replication_slot('old', 'pgoutput')");
+    let mut run = server.source(&[], &Offsets::default());
+    let error = run.take_error();
+    assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+    assert!(error.message.contains("slot.name"), "{error}");
+    run.stop();
+}
