@@ -37,7 +37,7 @@ pub use levada_connector_derive::ConfigEnum;
 /// Writes [`ConnectorConfig`] for a struct of keys; see the derive's own documentation.
 pub use levada_connector_derive::ConnectorConfig;
 pub use offset::{OffsetMap, SourceOffset, SourcePartition};
-pub use progress::{Done, ItemProgress, Progress};
+pub use progress::{Done, Gauge, ItemProgress, Progress};
 pub use record::{Header, Headers, SinkRecord, SourceRecord, TimestampType};
 pub use schema::{Field, Schema, SchemaType, logical};
 pub use sink::{Committed, SinkConnector, SinkTask, SinkTaskContext, TopicPartition};

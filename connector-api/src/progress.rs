@@ -22,6 +22,17 @@ pub struct ItemProgress {
     pub finished: bool,
 }
 
+/// A number of the task's own, which becomes a gauge of `/metrics` as `levada_connect_task_NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    /// Its name, of small letters, digits and `_`; what else is in it becomes `_`.
+    pub name: String,
+    /// Labels beside connector and task.
+    pub labels: Vec<(String, String)>,
+    /// The number.
+    pub value: i64,
+}
+
 /// How far a task has come. Shown as it is: never a secret (invariant 12).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -39,10 +50,14 @@ pub struct Progress {
     pub lag_bytes: Option<u64>,
     /// The parts that are being worked on; those that are not begun or are done may be left out.
     pub items: Vec<ItemProgress>,
+    /// Numbers of its own.
+    pub gauges: Vec<Gauge>,
 }
 
 /// Items that are kept of one progress (invariant 9).
 const MAX_ITEMS: usize = 1000;
+/// Gauges that are kept of one progress (invariant 9).
+const MAX_GAUGES: usize = 100;
 
 impl Done {
     /// How much of the whole is done, when that is known.
@@ -61,6 +76,22 @@ impl Done {
     }
 }
 
+impl Gauge {
+    fn json(&self) -> Json {
+        let labels: Map<String, Json> = self.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        json!({ "name": self.name, "labels": labels, "value": self.value })
+    }
+
+    fn from_json(json: &Json) -> Option<Self> {
+        let label = |(name, value): (&String, &Json)| Some((name.clone(), value.as_str()?.to_owned()));
+        Some(Self {
+            name: json.get("name")?.as_str()?.to_owned(),
+            labels: json.get("labels").and_then(Json::as_object).into_iter().flatten().filter_map(label).collect(),
+            value: json.get("value")?.as_i64()?,
+        })
+    }
+}
+
 impl Progress {
     /// How much of the phase is done: by rows, else by tables.
     pub fn percent(&self) -> Option<f64> {
@@ -71,6 +102,7 @@ impl Progress {
     /// Keeps no more items than may be kept.
     pub fn bounded(mut self) -> Self {
         self.items.truncate(MAX_ITEMS);
+        self.gauges.truncate(MAX_GAUGES);
         self
     }
 
@@ -87,6 +119,7 @@ impl Progress {
             "lag_ms": self.lag_ms,
             "lag_bytes": self.lag_bytes,
             "items": self.items.iter().map(item).collect::<Vec<_>>(),
+            "gauges": self.gauges.iter().map(Gauge::json).collect::<Vec<_>>(),
         })
     }
 
@@ -101,6 +134,7 @@ impl Progress {
                 finished: item.get("finished").and_then(Json::as_bool).unwrap_or(false),
             })
         };
+        let gauges = json.get("gauges").and_then(Json::as_array).into_iter().flatten();
         let items = json.get("items").and_then(Json::as_array).into_iter().flatten();
         Self {
             phase: json.get("phase").and_then(Json::as_str).unwrap_or_default().to_owned(),
@@ -110,6 +144,7 @@ impl Progress {
             lag_ms: number("lag_ms"),
             lag_bytes: number("lag_bytes"),
             items: items.filter_map(item).take(MAX_ITEMS).collect(),
+            gauges: gauges.filter_map(Gauge::from_json).take(MAX_GAUGES).collect(),
         }
     }
 }
@@ -131,6 +166,11 @@ mod tests {
                 name: "public.t".to_owned(),
                 rows: Done { done: 30, total: None },
                 finished: false,
+            }],
+            gauges: vec![Gauge {
+                name: "slot_bytes".to_owned(),
+                labels: vec![("slot".to_owned(), "s".to_owned())],
+                value: -5,
             }],
         };
         let json = progress.to_json();

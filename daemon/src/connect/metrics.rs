@@ -69,6 +69,21 @@ fn progress(connector: &str, task: &str, told: &Progress, page: &mut MetricsText
             page.gauge(&format!("levada_connect_task_progress_{name}"), help, &labels, value);
         }
     }
+    for gauge in &told.gauges {
+        let own = gauge.labels.iter().map(|(name, value)| (plain(name), value.as_str())).collect::<Vec<_>>();
+        let own = own.iter().map(|(name, value)| (name.as_str(), *value));
+        let labels: Vec<_> =
+            labels.into_iter().chain(own.filter(|(name, _)| !matches!(*name, "connector" | "task"))).collect();
+        let name = format!("levada_connect_task_{}", plain(&gauge.name));
+        page.gauge(&name, "A number that a task tells of itself.", &labels, gauge.value);
+    }
+}
+
+/// A name that Prometheus takes as a part of one: a task's own word is not trusted to be one (invariant 9).
+fn plain(name: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let plain: String = name.chars().take(100).map(letter).collect();
+    if plain.starts_with(|c: char| c.is_ascii_alphabetic()) { plain } else { format!("x_{plain}") }
 }
 
 fn task_counters(kind: &str, connector: &str, task: &str, metrics: &TaskMetrics, page: &mut MetricsText) {
@@ -102,6 +117,25 @@ fn metric_name(kind: &str, counter: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_s_own_numbers_are_gauges() {
+        let gauge = |name: &str, label: &str| levada_connector_api::Gauge {
+            name: name.to_owned(),
+            labels: vec![(label.to_owned(), "a\"b".to_owned()), ("task".to_owned(), "9".to_owned())],
+            value: 7,
+        };
+        let told = Progress { gauges: vec![gauge("slot_bytes", "slot"), gauge("1 {x}", "\n")], ..Progress::default() };
+        let mut page = MetricsText::default();
+        progress("c", "0", &told, &mut page);
+        let page = page.finish();
+        for line in [
+            "levada_connect_task_slot_bytes{connector=\"c\",task=\"0\",slot=\"a\\\"b\"} 7",
+            "levada_connect_task_x_1__x_{connector=\"c\",task=\"0\",x__=\"a\\\"b\"} 7",
+        ] {
+            assert!(page.contains(line), "{line} is not in\n{page}");
+        }
+    }
 
     #[test]
     fn counters_have_the_exporters_names() {

@@ -26,6 +26,10 @@ pub struct SlotState {
     pub invalid: Option<String>,
     /// Bytes of log that it keeps.
     pub retained: i64,
+    /// Bytes of log that were not acknowledged.
+    pub behind: i64,
+    /// Bytes that can be written before it is lost (`max_slot_wal_keep_size`, PostgreSQL 13).
+    pub safe: Option<i64>,
 }
 
 /// The slot of a configuration.
@@ -60,9 +64,11 @@ impl Slot {
             160_000.. => "CASE WHEN conflicting THEN 'conflicting' END",
             _ => "NULL",
         };
+        let safe = if version >= 130_000 { "safe_wal_size" } else { "NULL" };
+        let end = "(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END)";
         let query = format!(
             "SELECT plugin, database, active_pid, confirmed_flush_lsn, {status}, {invalid}, \
-             (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END - restart_lsn)::bigint \
+             ({end} - restart_lsn)::bigint, ({end} - confirmed_flush_lsn)::bigint, {safe} \
              FROM pg_replication_slots WHERE slot_name = {}",
             literal(&self.name)
         );
@@ -75,6 +81,8 @@ impl Slot {
             wal_status: optional(&row, 4).unwrap_or("reserved").to_owned(),
             invalid: optional(&row, 5).map(str::to_owned),
             retained: optional(&row, 6).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+            behind: optional(&row, 7).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+            safe: optional(&row, 8).and_then(|bytes| bytes.parse().ok()),
         }))
     }
 

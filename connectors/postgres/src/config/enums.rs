@@ -36,6 +36,20 @@ pub enum PublicationMode {
     NoTables,
 }
 
+/// `slot.retained.policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ConfigEnum)]
+pub enum RetainedPolicy {
+    /// Tell it.
+    #[config(name = "alert")]
+    Alert,
+    /// Tell it and stop the task; the slot stays.
+    #[config(name = "pause")]
+    Pause,
+    /// Stop the task and drop the slot.
+    #[config(name = "drop")]
+    Drop,
+}
+
 /// `lsn.flush.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ConfigEnum)]
 pub enum FlushMode {

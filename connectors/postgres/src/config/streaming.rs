@@ -1,6 +1,6 @@
 //! Keys of slot, publication and acknowledgement.
 
-use super::enums::{FlushMode, MismatchStrategy, PublicationMode};
+use super::enums::{FlushMode, MismatchStrategy, PublicationMode, RetainedPolicy};
 use levada_connector_api::ConnectorConfig;
 use std::time::Duration;
 
@@ -33,6 +33,13 @@ pub struct StreamingConfig {
     /// Longest time that making the slot may wait for running transactions.
     #[config(key = "create.slot.command.timeout", default = "90", min = 1, importance = "low", group = "Streaming")]
     pub create_slot_timeout_seconds: i64,
+    /// Most bytes of log that the slot may keep on the server; 0 is any number.
+    #[config(key = "slot.retained.max.bytes", default = "0", min = 0, group = "Streaming")]
+    pub retained_max: i64,
+    /// What to do when it keeps more: `alert` tells it; `pause` fails the task and `drop` drops the slot too, both only
+    /// once the slot has stopped following.
+    #[config(key = "slot.retained.policy", default = "alert", group = "Streaming")]
+    pub retained_policy: RetainedPolicy,
     /// Publication.
     #[config(key = "publication.name", default = "dbz_publication", check = check_publication, group = "Streaming")]
     pub publication_name: String,

@@ -360,6 +360,8 @@ mod tests {
             wal_status: "reserved".to_owned(),
             invalid: None,
             retained: 0,
+            behind: 0,
+            safe: None,
         };
         let room = SlotFacts { slots: 10, most_slots: 10, senders: 10, most_senders: 10 };
         let facts = Facts { slot: Some(slot), room, publication: Some(true), ..sound() };

@@ -114,6 +114,8 @@ mod tests {
             wal_status: "reserved".to_owned(),
             invalid: None,
             retained: 0,
+            behind: 0,
+            safe: None,
         }
     }
 

@@ -9,6 +9,8 @@ mod queue;
 mod snapshot;
 mod stream;
 mod tables;
+mod telling;
+mod watch;
 
 pub use pump::{Pump, Settings};
 pub use queue::Popped;

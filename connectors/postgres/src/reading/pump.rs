@@ -3,6 +3,7 @@
 use super::{
     engine::Engine,
     queue::{Chunk, Popped, Queue},
+    telling::Telling,
 };
 use crate::{config::SourceConfig, error::Error, offset::Position};
 use levada_connector_api::{Config, SourceTaskContext};
@@ -36,6 +37,8 @@ pub struct Settings {
 pub struct Shared {
     /// Records on their way.
     pub queue: Queue,
+    /// What is told of the task.
+    pub telling: Telling,
     stop: watch::Sender<bool>,
     stored: AtomicU64,
     pub(super) stored_changed: Notify,
@@ -95,6 +98,7 @@ impl Pump {
         let records = usize::try_from(streaming.max_queue).unwrap_or(8192);
         let shared = Arc::new(Shared {
             queue: Queue::new(records, bytes),
+            telling: Telling::default(),
             stop: watch::Sender::new(false),
             stored: AtomicU64::new(0),
             stored_changed: Notify::new(),
@@ -145,15 +149,20 @@ fn run(settings: Settings, position: Option<Position>, again: bool, shared: &Arc
         Err(error) => return shared.queue.end(Err(error.into())),
     };
     let end = runtime.block_on(async {
+        let watched = settings.clone();
         let work = async {
             let mut engine = Engine::open(settings, Arc::clone(shared)).await?;
             engine.run(position, again).await
         };
         // Only long waits listen to the stop by themselves; connecting and queries are cut here.
-        tokio::select! {
-            end = work => end,
-            () = async { shared.stop().await; tokio::time::sleep(Duration::from_secs(3)).await } => Err(Error::Stopped),
-        }
+        let kept_too_much = tokio::select! {
+            end = work => return end,
+            error = super::watch::watch(&watched, shared) => error,
+            () = async { shared.stop().await; tokio::time::sleep(Duration::from_secs(3)).await } => return Err(Error::Stopped),
+        };
+        // The reading, and with it its hold of the slot, is gone by now.
+        super::watch::conclude(&watched).await?;
+        Err(kept_too_much)
     });
     shared.queue.end(end);
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -83,11 +83,19 @@ impl Engine {
         self.checkpoint().await?;
         let order = self.snapshot_tables(&reading.reader, captured).await?;
         self.lock(&reading.reader, &order).await?;
-        for info in order {
+        let mut estimates = Vec::new();
+        for info in &order {
+            estimates.push(estimate(&reading.reader, info).await?);
+        }
+        let done = self.position.progress.as_ref().map_or(0, |progress| progress.done.len());
+        self.shared.telling.begin_snapshot(done, &estimates);
+        for (info, estimate) in order.iter().zip(estimates) {
             if self.shared.stopping() {
                 return Err(Error::Stopped);
             }
-            self.read_table(&mut reading, &info).await?;
+            self.shared.telling.begin_table(&info.id.to_string(), estimate);
+            self.read_table(&mut reading, info).await?;
+            self.shared.telling.end_table();
         }
         if let Some(mut last) = reading.pending.take() {
             Emitter::mark(&mut last, SnapshotMark::Last);
@@ -96,7 +104,9 @@ impl Engine {
         reading.reader.execute("the snapshot can't be ended", "COMMIT").await?;
         (self.position.snapshot, self.position.progress) = (Some(true), None);
         self.position.micros = now_micros();
-        self.checkpoint().await
+        self.checkpoint().await?;
+        self.shared.telling.end_snapshot();
+        Ok(())
     }
 
     /// The tables still to be read, in order.
@@ -220,7 +230,9 @@ impl Engine {
     async fn copy(&mut self, reading: &mut Reading, table: &Table, sql: &str) -> Result<()> {
         let action = format!("table {} can't be read", table.id);
         let Reading { reader, moment, pending, first, first_in_table, ended, .. } = reading;
+        let shared = std::sync::Arc::clone(&self.shared);
         let copied = reader.copy_out(&action, sql, async |line: Bytes| {
+            shared.telling.row();
             let row = match table.decode_line(&line) {
                 Ok(row) => row,
                 Err(error) => return self.undecoded(error.to_string()),
@@ -297,6 +309,18 @@ async fn begin(reader: &Sql, exported: Option<&str>) -> Result<()> {
     let import = exported.map(|name| format!("; SET TRANSACTION SNAPSHOT {}", literal(name))).unwrap_or_default();
     let query = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{import}");
     reader.execute("the snapshot can't be opened", &query).await
+}
+
+/// Rows of a table, as the statistics have them or, for one that was never looked through, as the planner guesses.
+async fn estimate(reader: &Sql, info: &TableInfo) -> Result<u64> {
+    if info.rows > 0.0 || info.pages == 0 {
+        return Ok(info.rows as u64);
+    }
+    let query = format!("EXPLAIN (FORMAT JSON) SELECT FROM ONLY {}", info.id.quoted());
+    let row = reader.row("a table's rows can't be estimated", &query).await?;
+    let plan = row.as_ref().and_then(|row| row.get(0)).and_then(|plan| serde_json::from_str(plan).ok());
+    let rows = plan.and_then(|plan: serde_json::Value| plan.pointer("/0/Plan/Plan Rows")?.as_f64());
+    Ok(rows.unwrap_or(0.0) as u64)
 }
 
 async fn current_transaction(reader: &Sql) -> Result<Option<i64>> {

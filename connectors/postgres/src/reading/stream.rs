@@ -188,6 +188,8 @@ impl Engine {
         streaming.settled = self.position.commit.unwrap_or(0);
         let waited = Instant::now();
         self.position.transaction = self.emitter.transaction().cloned();
+        let age = now_micros().saturating_sub(self.position.micros).max(0);
+        self.shared.telling.lag(Duration::from_micros(age.unsigned_abs()));
         let manual = self.stored() == 0;
         let shared = Arc::clone(&self.shared);
         // A full queue keeps the reader waiting, not the server: it hears that somebody is here.
@@ -247,6 +249,7 @@ impl Engine {
         if end <= self.position.commit.unwrap_or(0) || streaming.skip.is_some() {
             return;
         }
+        self.shared.telling.lag(Duration::ZERO);
         (self.position.commit, self.position.processed) = (Some(end), Some(end));
         (self.position.lsn, self.position.events, self.position.micros) = (end, 0, now_micros());
     }

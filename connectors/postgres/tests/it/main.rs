@@ -4,6 +4,7 @@ mod capture;
 mod doctor;
 mod gaps;
 mod json;
+mod progress;
 mod readme;
 mod restart;
 mod security;

@@ -1,0 +1,165 @@
+//! What is told of a task: how far its snapshot is, how far the stream lags, what the slot keeps.
+
+use crate::catalog::SlotState;
+use levada_connector_api::{Done, Gauge, ItemProgress, Progress};
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// What the reading thread notes and the watch tells.
+#[derive(Debug, Default)]
+pub struct Telling {
+    /// Rows of the snapshot that were read.
+    rows: AtomicU64,
+    /// Milliseconds between the last handed on change and its handing on.
+    lag_ms: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    snapshot: Option<Snapshot>,
+    slot: Option<SlotState>,
+}
+
+#[derive(Debug)]
+struct Snapshot {
+    since: Instant,
+    tables: Done,
+    /// Rows of all tables: read ones as counted, others by the statistics.
+    rows: u64,
+    /// The table that is read, its rows by the statistics, and the rows that were read before it.
+    current: Option<(String, u64, u64)>,
+}
+
+impl Telling {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A snapshot begins, or goes on behind `done` tables, with the rows that the statistics know of the others.
+    pub fn begin_snapshot(&self, done: usize, estimates: &[u64]) {
+        self.rows.store(0, Ordering::Relaxed);
+        let tables = Done { done: done as u64, total: Some((done + estimates.len()) as u64) };
+        self.state().snapshot =
+            Some(Snapshot { since: Instant::now(), tables, rows: estimates.iter().sum(), current: None });
+    }
+
+    /// A table of it begins.
+    pub fn begin_table(&self, name: &str, estimate: u64) {
+        let before = self.rows.load(Ordering::Relaxed);
+        if let Some(snapshot) = &mut self.state().snapshot {
+            snapshot.current = Some((name.to_owned(), estimate, before));
+        }
+    }
+
+    /// A row of it was read.
+    pub fn row(&self) {
+        self.rows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The table is read.
+    pub fn end_table(&self) {
+        let rows = self.rows.load(Ordering::Relaxed);
+        if let Some(snapshot) = &mut self.state().snapshot
+            && let Some((_, estimate, before)) = snapshot.current.take()
+        {
+            snapshot.tables.done += 1;
+            // What is counted takes the place of what was estimated.
+            snapshot.rows = snapshot.rows.saturating_sub(estimate) + (rows - before);
+        }
+    }
+
+    /// The snapshot is over.
+    pub fn end_snapshot(&self) {
+        self.state().snapshot = None;
+    }
+
+    /// A change was handed on that was committed so long ago; none is waiting when it is zero.
+    pub fn lag(&self, age: Duration) {
+        self.lag_ms.store(u64::try_from(age.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The slot as it was last seen.
+    pub fn slot(&self, slot: Option<SlotState>) {
+        self.state().slot = slot;
+    }
+
+    /// All of it; `slot` is the slot's name, `limit` how much it may keep, when that is limited.
+    pub fn progress(&self, slot: &str, limit: Option<u64>) -> Progress {
+        let state = self.state();
+        let phase = if state.snapshot.is_some() { "snapshot" } else { "streaming" };
+        let mut progress = Progress { phase: phase.to_owned(), ..Progress::default() };
+        match &state.snapshot {
+            Some(snapshot) => self.snapshot(snapshot, &mut progress),
+            None => progress.lag_ms = Some(self.lag_ms.load(Ordering::Relaxed)),
+        }
+        progress.lag_bytes = state.slot.as_ref().map(|slot| u64::try_from(slot.behind).unwrap_or(0));
+        progress.gauges = state.slot.as_ref().map(|state| gauges(slot, state, limit)).unwrap_or_default();
+        progress
+    }
+
+    fn snapshot(&self, snapshot: &Snapshot, progress: &mut Progress) {
+        let read = self.rows.load(Ordering::Relaxed);
+        let total = snapshot.rows.max(read);
+        progress.tables = Some(snapshot.tables);
+        progress.rows = Some(Done { done: read, total: Some(total) });
+        let elapsed = snapshot.since.elapsed().as_millis();
+        // Without rows nobody knows how fast it is.
+        let eta = elapsed.saturating_mul(u128::from(total - read)).checked_div(u128::from(read));
+        progress.eta_ms = eta.and_then(|eta| u64::try_from(eta).ok());
+        let item = snapshot.current.as_ref().map(|(name, estimate, before)| {
+            let done = read.saturating_sub(*before);
+            let rows = Done { done, total: Some((*estimate).max(done)) };
+            ItemProgress { name: name.clone(), rows, finished: false }
+        });
+        progress.items.extend(item);
+    }
+}
+
+fn gauges(name: &str, slot: &SlotState, limit: Option<u64>) -> Vec<Gauge> {
+    let label = ("slot".to_owned(), name.to_owned());
+    let gauge =
+        |name: &str, value: i64| Gauge { name: format!("postgres_slot_{name}"), labels: vec![label.clone()], value };
+    let mut gauges = vec![
+        gauge("retained_bytes", slot.retained),
+        gauge("behind_bytes", slot.behind),
+        gauge("active", i64::from(slot.active_pid.is_some())),
+    ];
+    gauges.extend(slot.safe.map(|safe| gauge("safe_wal_bytes", safe)));
+    gauges.extend(limit.map(|limit| gauge("retained_limit_bytes", i64::try_from(limit).unwrap_or(i64::MAX))));
+    let mut status = gauge("wal_status", 1);
+    let word = if slot.invalid.is_some() { "invalid" } else { &slot.wal_status };
+    status.labels.push(("wal_status".to_owned(), word.to_owned()));
+    gauges.push(status);
+    gauges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_rows_take_the_place_of_estimated_ones() {
+        let telling = Telling::default();
+        telling.begin_snapshot(1, &[100, 50]);
+        telling.begin_table("s.a", 100);
+        (0..20).for_each(|_| telling.row());
+        let told = telling.progress("s", None);
+        assert_eq!((told.phase.as_str(), told.tables), ("snapshot", Some(Done { done: 1, total: Some(3) })));
+        assert_eq!(told.rows, Some(Done { done: 20, total: Some(150) }));
+        assert_eq!(told.items[0].rows, Done { done: 20, total: Some(100) });
+        assert!(told.eta_ms.is_some());
+        telling.end_table();
+        assert_eq!(telling.progress("s", None).rows, Some(Done { done: 20, total: Some(70) }));
+        telling.end_snapshot();
+        telling.lag(Duration::from_millis(7));
+        let told = telling.progress("s", None);
+        assert_eq!((told.phase.as_str(), told.lag_ms, told.rows), ("streaming", Some(7), None));
+    }
+}
