@@ -20,8 +20,8 @@ pub struct StreamingConfig {
     /// Make the slot one that standbys keep (PostgreSQL 17).
     #[config(key = "slot.failover", default = "false", group = "Streaming")]
     pub slot_failover: bool,
-    /// Options for the decoding plug-in, as `a=b;c=d`. `streaming` and `proto_version` have no effect: transactions come
-    /// when they have committed.
+    /// Options for the decoding plug-in, as `a=b;c=d`. `streaming=off` makes the server keep large transactions on its own
+    /// disk until they commit; other values of `streaming`, and `proto_version`, have no effect.
     #[config(key = "slot.stream.params", importance = "low", group = "Streaming")]
     pub slot_stream_params: Option<String>,
     /// How often to try again while the slot is in use.
@@ -40,6 +40,9 @@ pub struct StreamingConfig {
     /// once the slot has stopped following.
     #[config(key = "slot.retained.policy", default = "alert", group = "Streaming")]
     pub retained_policy: RetainedPolicy,
+    /// Directory of the files that keep large transactions until they commit; without it, where the system has such files.
+    #[config(key = "transaction.spill.directory", importance = "low", group = "Streaming")]
+    pub spill_directory: Option<String>,
     /// Publication.
     #[config(key = "publication.name", default = "dbz_publication", check = check_publication, group = "Streaming")]
     pub publication_name: String,

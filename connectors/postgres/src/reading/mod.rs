@@ -7,9 +7,11 @@ mod gap;
 mod pump;
 mod queue;
 mod snapshot;
+mod spill;
 mod stream;
 mod tables;
 mod telling;
+mod under_way;
 mod watch;
 
 pub use pump::{Pump, Settings};

@@ -3,6 +3,7 @@
 use super::{
     engine::{Engine, now_micros},
     tables,
+    under_way::UnderWay,
 };
 use crate::{
     error::{Error, Result},
@@ -22,6 +23,8 @@ const IDLE_CHECKPOINT: Duration = Duration::from_secs(1);
 const ASK_AFTER: Duration = Duration::from_secs(15);
 /// Silence after which the connection counts as broken.
 const GONE_AFTER: Duration = Duration::from_secs(90);
+/// Servers send parts of transactions that have not ended since this version.
+const PARTS_VERSION: u32 = 140_000;
 
 /// A stream under way.
 pub(super) struct Streaming {
@@ -39,7 +42,9 @@ pub(super) struct Streaming {
     told: u64,
     told_at: Instant,
     /// When the server was last heard.
-    heard_at: Instant,
+    pub(super) heard_at: Instant,
+    /// Transactions that have not ended.
+    pub(super) under_way: UnderWay,
     heartbeat_at: Instant,
     idle_at: Instant,
     /// Position behind the last commit that an offset tells.
@@ -72,6 +77,7 @@ impl Engine {
             told: 0,
             told_at: now,
             heard_at: now,
+            under_way: UnderWay::new(self.settings.config.streaming.spill_directory.as_deref()),
             heartbeat_at: now,
             idle_at: now,
             settled: resume.from,
@@ -94,16 +100,25 @@ impl Engine {
     }
 
     async fn start_stream(&mut self, replication: &mut Replication, from: u64) -> Result<()> {
+        let params = self.settings.config.streaming.slot_stream_params.as_deref().unwrap_or_default();
+        let params: Vec<_> = params.split(';').filter_map(|option| option.split_once('=')).collect();
+        let off = |(name, value): &(&str, &str)| {
+            name.trim() == "streaming" && matches!(value.trim().to_ascii_lowercase().as_str(), "off" | "false" | "0")
+        };
+        // Parts of transactions that have not ended: with them the server keeps no large ones on its own disk.
+        let parts = self.version >= PARTS_VERSION && !params.iter().any(off);
         let mut options = vec![
-            ("proto_version".to_owned(), "1".to_owned()),
+            ("proto_version".to_owned(), if parts { "2" } else { "1" }.to_owned()),
             ("publication_names".to_owned(), format!("\"{}\"", self.publication.name().replace('"', "\"\""))),
         ];
+        if parts {
+            options.push(("streaming".to_owned(), "on".to_owned()));
+        }
         if self.version >= 140_000 {
             options.push(("messages".to_owned(), "true".to_owned()));
         }
-        for option in self.settings.config.streaming.slot_stream_params.as_deref().unwrap_or_default().split(';') {
-            let Some((name, value)) = option.split_once('=') else { continue };
-            // Parts of transactions that have not ended are not asked for.
+        for (name, value) in params {
+            // Version and parts are decided here.
             if !matches!(name.trim(), "streaming" | "proto_version") {
                 options.push((name.trim().to_owned(), value.trim().to_owned()));
             }
@@ -136,7 +151,7 @@ impl Engine {
         let interval = self.settings.config.streaming.status_interval.max(Duration::from_millis(100));
         loop {
             while let Some(frame) = streaming.replication.ready()? {
-                self.frame(streaming, frame).await?;
+                self.frame(streaming, frame, interval).await?;
                 if self.is_full() {
                     self.deliver(streaming, interval).await?;
                 }
@@ -165,12 +180,18 @@ impl Engine {
                 let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, "the server says nothing any more");
                 return Err(Error::Broken(silence));
             }
-            let stored = self.stored();
-            if stored > streaming.told || streaming.told_at.elapsed() >= interval {
-                streaming.tell(stored).await?;
-            }
+            self.report(streaming, interval).await?;
             self.beat(streaming).await?;
         }
+    }
+
+    /// Tells the server what is stored, when that is news or it is time.
+    pub(super) async fn report(&self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
+        let stored = self.stored();
+        if stored > streaming.told || streaming.told_at.elapsed() >= interval {
+            streaming.tell(stored).await?;
+        }
+        Ok(())
     }
 
     /// What the server may forget up to.
@@ -180,7 +201,7 @@ impl Engine {
         if config.flush_mode == FlushMode::Manual || !config.flush_lsn_source { 0 } else { self.shared.stored() }
     }
 
-    async fn deliver(&mut self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
+    pub(super) async fn deliver(&mut self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
         if self.batch.records.is_empty() {
             return Ok(());
         }
@@ -223,7 +244,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn frame(&mut self, streaming: &mut Streaming, frame: Frame) -> Result<()> {
+    async fn frame(&mut self, streaming: &mut Streaming, frame: Frame, interval: Duration) -> Result<()> {
         match frame {
             Frame::Keepalive { end, reply } => {
                 streaming.received = streaming.received.max(end);
@@ -237,6 +258,9 @@ impl Engine {
             }
             Frame::Data { start, message } => {
                 streaming.received = streaming.received.max(start);
+                if self.piece(streaming, start, &message, interval).await? {
+                    return Ok(());
+                }
                 let parsed = Message::parse(&message)?;
                 self.message(streaming, start, &message, parsed).await
             }
@@ -272,7 +296,7 @@ impl Engine {
         self.flush(true, interval, async || Ok(())).await
     }
 
-    async fn message(
+    pub(super) async fn message(
         &mut self,
         streaming: &mut Streaming,
         lsn: u64,

@@ -4,6 +4,7 @@ mod capture;
 mod doctor;
 mod gaps;
 mod json;
+mod large;
 mod progress;
 mod readme;
 mod restart;
