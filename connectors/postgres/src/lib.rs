@@ -18,6 +18,7 @@ mod net;
 mod offset;
 mod pgoutput;
 mod reading;
+mod signal;
 mod table;
 mod task;
 

@@ -3,7 +3,7 @@
 //! Ours say which server the position is of (`levada_system`, `levada_timeline`), and how far a snapshot has come
 //! (`levada_snapshot`). Debezium leaves keys alone that it does not know.
 
-use crate::event::TransactionCount;
+use crate::{event::TransactionCount, signal::Incremental};
 use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
 use serde_json::{Value, json};
 
@@ -50,6 +50,8 @@ pub struct Position {
     pub snapshot: Option<bool>,
     /// How far the snapshot has come.
     pub progress: Option<Progress>,
+    /// How far an incremental snapshot has come.
+    pub incremental: Option<Incremental>,
     /// The server's identity.
     pub system: Option<String>,
     /// Its timeline.
@@ -129,6 +131,9 @@ impl Position {
         if let Some(progress) = &self.progress {
             set("levada_snapshot", progress.to_json());
         }
+        if let Some(incremental) = &self.incremental {
+            set("levada_incremental", incremental.to_json());
+        }
         map
     }
 
@@ -152,6 +157,7 @@ impl Position {
             events: number("lsn_events_processed")?.unwrap_or(0).max(0) as u64,
             snapshot: started.then(|| flag("last_snapshot_record") || flag("snapshot_completed")),
             progress: offset.get("levada_snapshot").and_then(Progress::from_json),
+            incremental: offset.get("levada_incremental").and_then(Incremental::from_json),
             system: text("levada_system"),
             timeline: number("levada_timeline")?,
             transaction: transaction(offset),
@@ -217,6 +223,7 @@ mod tests {
                 done: vec!["a.b".to_owned()],
                 current: Some(Current { table: "c.d".to_owned(), file: 9, page: 4, xmin: 3 }),
             }),
+            incremental: Some(Incremental { paused: true, ..Incremental::default() }),
             system: Some("1".to_owned()),
             timeline: Some(1),
             transaction: Some(TransactionCount { xid: 7, total: 3, collections: vec![("a.b".to_owned(), 3)] }),

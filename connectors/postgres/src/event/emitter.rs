@@ -64,6 +64,8 @@ impl Batch {
 pub enum SnapshotMark {
     /// It comes from the stream.
     Streaming,
+    /// It comes from an incremental snapshot.
+    Incremental,
     /// In the middle.
     Snapshot,
     /// The first of all.
@@ -80,6 +82,7 @@ impl SnapshotMark {
     fn text(self) -> Str {
         Str::from_static(match self {
             Self::Streaming => "false",
+            Self::Incremental => "incremental",
             Self::Snapshot => "true",
             Self::First => "first",
             Self::FirstInTable => "first_in_data_collection",

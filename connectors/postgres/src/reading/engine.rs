@@ -108,7 +108,8 @@ impl Engine {
         let server = self.identify(&mut replication, position.as_ref()).await?;
         let captured = self.captured().await?;
         self.set_replica_identities(&captured).await?;
-        let ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
+        let mut ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
+        ids.extend(self.signal_table().filter(|id| !ids.contains(id)));
         self.publication.ensure(&self.sql, self.version, &ids).await?;
         let slot = self.slot.state(&self.sql, self.version).await?;
         if let Some(slot) = &slot {

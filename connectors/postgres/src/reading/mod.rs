@@ -4,6 +4,7 @@
 mod checks;
 mod engine;
 mod gap;
+mod incremental;
 mod pump;
 mod queue;
 mod snapshot;

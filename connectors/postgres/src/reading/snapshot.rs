@@ -145,7 +145,8 @@ impl Engine {
         reader.execute("the tables can't be locked", &query).await
     }
 
-    async fn read_table(&mut self, reading: &mut Reading, info: &TableInfo) -> Result<()> {
+    /// The plan of a table's rows as they are read, and the columns of its key.
+    pub(super) async fn plan_of(&mut self, info: &TableInfo) -> Result<(Table, Vec<String>)> {
         let mut relation = Builder::announce(info);
         let filters = self.builder.filters();
         let key =
@@ -158,7 +159,11 @@ impl Engine {
         if relation.columns.iter().any(|column| unknown(column.type_oid)) {
             catalog::load_types(&self.sql, &mut self.types).await?;
         }
-        let table = self.builder.table(&relation, Some(info), &self.types);
+        Ok((self.builder.table(&relation, Some(info), &self.types), key))
+    }
+
+    async fn read_table(&mut self, reading: &mut Reading, info: &TableInfo) -> Result<()> {
+        let (table, _) = self.plan_of(info).await?;
         (reading.first_in_table, reading.moment.micros) = (true, now_micros());
         let name = info.id.to_string();
         let mut current = self.resumed(reading, info, &name);

@@ -2,6 +2,7 @@
 
 use super::{
     engine::{Engine, now_micros},
+    incremental::Signals,
     tables,
     under_way::UnderWay,
 };
@@ -45,6 +46,9 @@ pub(super) struct Streaming {
     pub(super) heard_at: Instant,
     /// Transactions that have not ended.
     pub(super) under_way: UnderWay,
+    pub(super) signals: Signals,
+    /// Whether the last event was sent before.
+    skipped: bool,
     heartbeat_at: Instant,
     idle_at: Instant,
     /// Position behind the last commit that an offset tells.
@@ -77,6 +81,8 @@ impl Engine {
             told: 0,
             told_at: now,
             heard_at: now,
+            signals: Signals::default(),
+            skipped: false,
             under_way: UnderWay::new(self.settings.config.streaming.spill_directory.as_deref()),
             heartbeat_at: now,
             idle_at: now,
@@ -158,6 +164,7 @@ impl Engine {
             }
             self.deliver(streaming, interval).await?;
             self.settle(streaming).await?;
+            self.next_chunk(streaming).await?;
             if self.shared.stopping() {
                 return Err(Error::Stopped);
             }
@@ -318,6 +325,7 @@ impl Engine {
                 (self.position.commit, self.position.processed) = (Some(end), Some(end));
                 self.position.message_type = Some("COMMIT".to_owned());
                 (streaming.transaction, streaming.skip, streaming.last_commit) = (None, None, Some(end));
+                self.window_closed(streaming);
             }
             Message::Origin { lsn, name } => {
                 if let Some(transaction) = &mut streaming.transaction {
@@ -325,6 +333,7 @@ impl Engine {
                 }
             }
             Message::Relation(relation) => {
+                streaming.signals.announced(&relation, self.settings.config.snapshot.signal_table.as_deref());
                 let table = self.announced(&relation).await?.map(Arc::new);
                 streaming.relations.insert(relation.oid, table);
             }
@@ -332,9 +341,16 @@ impl Engine {
                 self.logical(streaming, transactional, lsn, &prefix, owner.slice_ref(content));
             }
             Message::Insert(oid, row) => {
-                let Some((table, moment)) = self.event(streaming, oid, lsn, "INSERT")? else { return Ok(()) };
+                let event = self.event(streaming, oid, lsn, "INSERT")?;
+                if !streaming.skipped {
+                    self.signal(streaming, oid, row).await?;
+                }
+                let Some((table, moment)) = event else { return Ok(()) };
                 match table.decode(row, owner, None) {
-                    Ok(row) => self.emitter.insert(&table, row, &moment, &mut self.batch),
+                    Ok(row) => {
+                        streaming.signals.changed(&table, &table.key_of(&row));
+                        self.emitter.insert(&table, row, &moment, &mut self.batch);
+                    }
                     Err(error) => self.undecoded(error.to_string())?,
                 }
                 self.batch.grow(owner.len());
@@ -342,7 +358,12 @@ impl Engine {
             Message::Update(oid, old, new) => {
                 let Some((table, moment)) = self.event(streaming, oid, lsn, "UPDATE")? else { return Ok(()) };
                 match both(&table, old, new, owner) {
-                    Ok((old, new)) => self.emitter.update(&table, old, new, &moment, &mut self.batch),
+                    Ok((old, new)) => {
+                        for row in old.iter().chain([&new]) {
+                            streaming.signals.changed(&table, &table.key_of(row));
+                        }
+                        self.emitter.update(&table, old, new, &moment, &mut self.batch);
+                    }
                     Err(error) => self.undecoded(error.to_string())?,
                 }
                 self.batch.grow(owner.len());
@@ -350,7 +371,10 @@ impl Engine {
             Message::Delete(oid, old) => {
                 let Some((table, moment)) = self.event(streaming, oid, lsn, "DELETE")? else { return Ok(()) };
                 match table.decode(old.row, owner, None) {
-                    Ok(row) => self.emitter.delete(&table, row, &moment, &mut self.batch),
+                    Ok(row) => {
+                        streaming.signals.changed(&table, &table.key_of(&row));
+                        self.emitter.delete(&table, row, &moment, &mut self.batch);
+                    }
                     Err(error) => self.undecoded(error.to_string())?,
                 }
                 self.batch.grow(owner.len());
@@ -358,6 +382,7 @@ impl Engine {
             Message::Truncate(oids) => {
                 for oid in oids {
                     let Some((table, moment)) = self.event(streaming, oid, lsn, "TRUNCATE")? else { continue };
+                    streaming.signals.emptied(&table);
                     self.emitter.truncate(&table, &moment, &mut self.batch);
                 }
             }
@@ -377,9 +402,11 @@ impl Engine {
         let known = streaming.relations.get(&oid);
         let table =
             known.ok_or_else(|| Error::Protocol("a row of a table that it did not announce".to_owned()))?.clone();
+        streaming.skipped = false;
         if let Some((until, count)) = &mut streaming.skip {
             let before = lsn < *until || (lsn == *until && *count > 0);
             *count -= u64::from(lsn == *until && *count > 0);
+            streaming.skipped = before;
             if before {
                 return Ok(None);
             }
@@ -447,6 +474,11 @@ impl Engine {
 }
 
 impl Streaming {
+    /// Whether no transaction is under way.
+    pub(super) fn idle_between(&self) -> bool {
+        self.transaction.is_none()
+    }
+
     async fn tell(&mut self, stored: u64) -> Result<()> {
         // A server that has nothing to say is asked whether it is there at all.
         let ask = self.heard_at.elapsed() > ASK_AFTER;

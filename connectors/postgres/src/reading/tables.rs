@@ -41,6 +41,12 @@ impl Engine {
         Ok(tables)
     }
 
+    /// The table of signals, which is published whether it is captured or not.
+    pub(super) fn signal_table(&self) -> Option<TableId> {
+        let (schema, name) = self.settings.config.snapshot.signal_table.as_deref()?.trim().split_once('.')?;
+        Some(TableId { schema: schema.to_owned(), name: name.to_owned() })
+    }
+
     /// `replica.identity.autoset.values`.
     pub(super) async fn set_replica_identities(&self, captured: &[(u32, TableId)]) -> Result<()> {
         for entry in self.settings.config.streaming.replica_identity.iter().flatten() {

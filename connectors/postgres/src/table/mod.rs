@@ -6,7 +6,7 @@ mod row;
 mod zero;
 
 pub use build::Builder;
-pub use row::{DecodedRow, RowError};
+pub use row::{DecodedRow, RowError, line_field};
 
 use crate::{catalog::TableId, datatype::Decode, mask::Mask};
 use levada_connector_api::{Schema, Str, Value};

@@ -147,6 +147,12 @@ impl DecodedRow {
     }
 }
 
+/// A field of a line of COPY's text format, as text.
+pub fn line_field(line: &[u8], index: usize) -> Option<String> {
+    let field = line.split(|byte| *byte == b'\t').nth(index).filter(|field| *field != b"\\N")?;
+    Some(String::from_utf8_lossy(&unescaped(field)).into_owned())
+}
+
 /// A field of COPY's text format without its escapes.
 fn unescaped(field: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(field.len());

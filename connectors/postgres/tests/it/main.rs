@@ -10,6 +10,7 @@ mod readme;
 mod restart;
 mod security;
 mod server;
+mod signals;
 mod snapshot;
 mod values;
 mod world;

@@ -1,0 +1,152 @@
+//! Signals: what a row of the signal table asks for, and how far an incremental snapshot has come.
+
+use serde_json::{Value, json};
+
+/// A table of an incremental snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Table, `schema.table`.
+    pub table: String,
+    /// Condition that its rows must meet.
+    pub filter: Option<String>,
+}
+
+/// How far an incremental snapshot has come; in the offset, so that it goes on after a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Incremental {
+    /// Tables still to be read, the first of them now.
+    pub tables: Vec<Asked>,
+    /// Key of the last row that was read of the first.
+    pub last: Option<Vec<String>>,
+    /// Greatest key that it had when its reading began.
+    pub most: Option<Vec<String>>,
+    /// Whether it waits for `resume-snapshot`.
+    pub paused: bool,
+}
+
+impl Incremental {
+    /// As a part of an offset.
+    pub fn to_json(&self) -> Value {
+        let tables: Vec<_> =
+            self.tables.iter().map(|asked| json!({ "table": asked.table, "filter": asked.filter })).collect();
+        json!({ "tables": tables, "last": self.last, "most": self.most, "paused": self.paused })
+    }
+
+    /// Of an offset.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let key = |name: &str| {
+            let texts = value.get(name)?.as_array()?;
+            texts.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        };
+        let asked = |asked: &Value| {
+            let filter = asked.get("filter").and_then(Value::as_str).map(str::to_owned);
+            Some(Asked { table: asked.get("table")?.as_str()?.to_owned(), filter })
+        };
+        Some(Self {
+            tables: value.get("tables")?.as_array()?.iter().filter_map(asked).collect(),
+            last: key("last"),
+            most: key("most"),
+            paused: value.get("paused").and_then(Value::as_bool).unwrap_or(false),
+        })
+    }
+
+    /// Goes on to the next table.
+    pub fn next_table(&mut self) {
+        if !self.tables.is_empty() {
+            self.tables.remove(0);
+        }
+        (self.last, self.most) = (None, None);
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Read tables, patterns of `schema.table`, while the stream goes on.
+    Execute(Vec<Asked>),
+    /// Read no more of these; of none, when the list is empty.
+    Stop(Vec<String>),
+    /// Wait.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Tell a text.
+    Log(String),
+    /// A window of ours opens.
+    Open,
+    /// It closes.
+    Close,
+}
+
+impl Signal {
+    /// Of a row; `None` for a type that is not known, and an error for one that can't be followed.
+    pub fn parse(kind: &str, data: Option<&str>) -> Result<Option<Self>, String> {
+        let data: Value = match data.map(str::trim).filter(|data| !data.is_empty()) {
+            None => Value::Null,
+            Some(data) => serde_json::from_str(data).map_err(|_| "its data is no JSON".to_owned())?,
+        };
+        let names = || -> Vec<String> {
+            let names = data.get("data-collections").and_then(Value::as_array).into_iter().flatten();
+            names.filter_map(|name| name.as_str().map(|name| name.trim().to_owned())).collect()
+        };
+        Ok(Some(match kind {
+            "execute-snapshot" => {
+                let way = data.get("type").and_then(Value::as_str).unwrap_or("incremental");
+                if !way.eq_ignore_ascii_case("incremental") {
+                    return Err(format!("snapshots of type {way} do not exist yet; use incremental"));
+                }
+                if data.get("surrogate-key").is_some_and(|key| !key.is_null()) {
+                    return Err("surrogate keys do not exist yet; use message.key.columns".to_owned());
+                }
+                if names().is_empty() {
+                    return Err("it names no data-collections".to_owned());
+                }
+                let filter = |table: &str| {
+                    let all = data.get("additional-conditions")?.as_array()?;
+                    let own =
+                        all.iter().find(|one| one.get("data-collection").and_then(Value::as_str) == Some(table))?;
+                    own.get("filter").and_then(Value::as_str).map(str::to_owned)
+                };
+                Self::Execute(names().into_iter().map(|table| Asked { filter: filter(&table), table }).collect())
+            }
+            "stop-snapshot" => Self::Stop(names()),
+            "pause-snapshot" => Self::Pause,
+            "resume-snapshot" => Self::Resume,
+            "log" => Self::Log(data.get("message").and_then(Value::as_str).unwrap_or_default().to_owned()),
+            "snapshot-window-open" => Self::Open,
+            "snapshot-window-close" => Self::Close,
+            _ => return Ok(None),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debeziums_signals_are_understood() {
+        let data = r#"{"data-collections": ["public.t", "public.u"], "type": "incremental",
+            "additional-conditions": [{"data-collection": "public.u", "filter": "id > 5"}]}"#;
+        let asked =
+            |table: &str, filter: Option<&str>| Asked { table: table.to_owned(), filter: filter.map(str::to_owned) };
+        let expected = Signal::Execute(vec![asked("public.t", None), asked("public.u", Some("id > 5"))]);
+        assert_eq!(Signal::parse("execute-snapshot", Some(data)).unwrap(), Some(expected));
+        assert_eq!(Signal::parse("stop-snapshot", Some("{}")).unwrap(), Some(Signal::Stop(Vec::new())));
+        assert_eq!(Signal::parse("anything", None).unwrap(), None);
+        for data in ["", "x", r#"{"data-collections": ["a.b"], "type": "blocking"}"#] {
+            assert!(Signal::parse("execute-snapshot", Some(data)).is_err(), "{data}");
+        }
+    }
+
+    #[test]
+    fn progress_comes_back_from_an_offset() {
+        let progress = Incremental {
+            tables: vec![Asked { table: "a.b".to_owned(), filter: Some("x".to_owned()) }],
+            last: Some(vec!["1".to_owned()]),
+            most: None,
+            paused: true,
+        };
+        assert_eq!(Incremental::from_json(&progress.to_json()), Some(progress));
+    }
+}

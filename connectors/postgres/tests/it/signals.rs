@@ -1,0 +1,181 @@
+//! Signals, and incremental snapshots.
+
+use crate::{capture::wait_for_slot, json::json, server::Server};
+use levada_connector_api::{SourceRecord, testkit::Offsets};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+const KEYS: [(&str, &str); 6] = [
+    ("snapshot.mode", "no_data"),
+    ("signal.data.collection", "public.signals"),
+    ("publication.autocreate.mode", "filtered"),
+    ("table.include.list", "public.t,public.pair"),
+    ("incremental.snapshot.chunk.size", "100"),
+    ("max.batch.size", "100"),
+];
+const SIGNALS: &str = "CREATE TABLE signals (id varchar PRIMARY KEY, type varchar NOT NULL, data varchar);";
+
+fn is_read(record: &SourceRecord) -> bool {
+    json(&record.value)["op"] == "r"
+}
+
+/// What a sink would have.
+fn apply(state: &mut BTreeMap<i64, i64>, records: &[SourceRecord]) {
+    for record in records.iter().filter(|record| record.topic.as_ref() == "p.public.t") {
+        let (id, value) = (json(&record.key)["id"].as_i64().unwrap(), json(&record.value));
+        match value["after"]["v"].as_i64() {
+            Some(v) => drop(state.insert(id, v)),
+            None => drop(state.remove(&id)),
+        }
+    }
+}
+
+#[test]
+fn a_table_is_read_anew_while_it_changes_and_over_a_restart() {
+    let server = Server::start();
+    server.sql(&format!("{SIGNALS} CREATE TABLE t (id int PRIMARY KEY, v int)"));
+    server.sql("INSERT INTO t SELECT i, 0 FROM generate_series(1, 3000) i");
+    let offsets = Offsets::default();
+    let mut run = server.source(&KEYS, &offsets);
+    wait_for_slot(&server, &mut run);
+    let (mut state, over) = (BTreeMap::new(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let server = &server;
+        let over = &over;
+        scope.spawn(move || {
+            let mut round = 0;
+            while !over.load(Ordering::SeqCst) {
+                round += 1;
+                server.sql(&format!(
+                    "UPDATE t SET v = v + 1 WHERE id % 7 = {0}; DELETE FROM t WHERE id = {round};
+                     UPDATE t SET id = id + 100000 WHERE id = 3000 - {round};",
+                    round % 7
+                ));
+            }
+        });
+        server.sql(r#"INSERT INTO signals VALUES ('1', 'execute-snapshot', '{"data-collections": ["public.t"]}')"#);
+        let partition = serde_json::json!({"server": "p"}).as_object().unwrap().clone();
+        let mut reads = 0;
+        while reads < 1000 {
+            let records = run.poll().unwrap();
+            reads += records.iter().filter(|record| is_read(record)).count();
+            apply(&mut state, &records);
+            run.commit().unwrap();
+        }
+        assert!(offsets.get(&partition).unwrap()["levada_incremental"]["last"].is_array(), "in the midst of it");
+        run.stop();
+        let mut run = server.source(&KEYS, &offsets);
+        let mut again = 0;
+        while again == 0 || offsets.get(&partition).unwrap().contains_key("levada_incremental") {
+            let records = run.poll().unwrap();
+            again += records.iter().filter(|record| is_read(record)).count();
+            apply(&mut state, &records);
+            run.commit().unwrap();
+        }
+        assert!(again < 2500, "what was read is not read again: {again}");
+        over.store(true, Ordering::SeqCst);
+        server.sql("INSERT INTO t VALUES (999999, 1)");
+        // The writer may have a round to go.
+        let since = std::time::Instant::now();
+        loop {
+            apply(&mut state, &run.poll().unwrap());
+            let shown = format!("{}|{}", state.len(), state.iter().map(|(id, v)| id * (v + 1)).sum::<i64>());
+            if shown == server.sql("SELECT count(*), sum(id::bigint * (v + 1)) FROM t") {
+                break;
+            }
+            assert!(since.elapsed() < std::time::Duration::from_secs(60), "{shown} is not the table");
+        }
+        run.stop();
+    });
+}
+
+#[test]
+fn signals_filter_pause_go_on_and_stop() {
+    let server = Server::start();
+    server.sql(&format!(
+        "{SIGNALS} CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE pair (a text, b int, PRIMARY KEY (a, b))"
+    ));
+    server.sql(
+        "INSERT INTO t SELECT i, 0 FROM generate_series(1, 1000) i;
+         INSERT INTO pair SELECT E'q''\\\\\\t' || i % 3, i FROM generate_series(1, 500) i",
+    );
+    let offsets = Offsets::default();
+    let mut run = server.source(&KEYS, &offsets);
+    wait_for_slot(&server, &mut run);
+    let signal = |id: &str, kind: &str, data: &str| {
+        server.sql(&format!("INSERT INTO signals VALUES ('{id}', '{kind}', '{data}')"));
+    };
+    let named = |table: &str| format!(r#"{{"data-collections": ["public.{table}"]}}"#);
+    signal("1", "execute-snapshot", &named("pair"));
+    let records = run.take(500).unwrap();
+    let keys: Vec<_> = records
+        .iter()
+        .map(|record| (json(&record.key)["a"].as_str().unwrap().to_owned(), json(&record.key)["b"].as_i64().unwrap()))
+        .collect();
+    assert!(keys.is_sorted() && keys.iter().collect::<std::collections::BTreeSet<_>>().len() == 500);
+    assert_eq!(json(&records[0].value)["source"]["snapshot"], "incremental");
+    signal(
+        "2",
+        "execute-snapshot",
+        r#"{"data-collections": ["public.t"], "additional-conditions": [{"data-collection": "public.t", "filter": "id > 990"}]}"#,
+    );
+    assert_eq!(run.take(10).unwrap().len(), 10);
+    // Paused before it begins.
+    server.sql(&format!(
+        "INSERT INTO signals VALUES ('3', 'execute-snapshot', '{}'), ('4', 'pause-snapshot', '')",
+        named("t")
+    ));
+    server.sql("INSERT INTO t VALUES (2000, 1)");
+    let records = run.take(1).unwrap();
+    assert_eq!(json(&records[0].value)["op"], "c");
+    run.expect_nothing();
+    signal("5", "resume-snapshot", "");
+    assert_eq!(run.take(1001).unwrap().iter().filter(|record| is_read(record)).count(), 1001);
+    server.sql(&format!(
+        "INSERT INTO signals VALUES ('6', 'execute-snapshot', '{}'), ('7', 'stop-snapshot', '{{}}')",
+        named("t")
+    ));
+    signal("8", "execute-snapshot", &named("nothing"));
+    run.poll_until(|run| run.context.warnings().iter().any(|text| text.contains("public.nothing")));
+    run.expect_nothing();
+    run.stop();
+}
+
+#[test]
+fn what_changes_while_a_chunk_is_read_is_newer_than_the_chunk() {
+    let server = Server::start();
+    server.sql(&format!("{SIGNALS} CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE gate (v int)"));
+    server.sql("INSERT INTO t SELECT i, 0 FROM generate_series(1, 5) i");
+    // The reading of the chunk stands still between its marks until the gate opens.
+    server.sql(
+        "CREATE FUNCTION gate() RETURNS bool LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+           WHILE EXISTS (SELECT FROM signals WHERE type = 'snapshot-window-open') AND NOT EXISTS (SELECT FROM gate) LOOP
+             PERFORM pg_sleep(0.05);
+           END LOOP;
+           RETURN true;
+         END $$",
+    );
+    let offsets = Offsets::default();
+    let mut run = server.source(&KEYS, &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql(
+        r#"INSERT INTO signals VALUES ('1', 'execute-snapshot', '{"data-collections": ["public.t"],
+           "additional-conditions": [{"data-collection": "public.t", "filter": "gate()"}]}')"#,
+    );
+    let opened = "SELECT count(*) FROM signals WHERE type = 'snapshot-window-open'";
+    let reading = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%gate()%' AND state = 'active'";
+    run.poll_until(|_| server.sql(opened) == "1" && server.sql(reading) == "1");
+    server.sql("UPDATE t SET v = 1 WHERE id = 1");
+    server.sql("DELETE FROM t WHERE id = 2");
+    server.sql("UPDATE t SET id = 30 WHERE id = 3");
+    server.sql("INSERT INTO gate VALUES (1)");
+    // u, d, tombstone, d, tombstone, c, and the two rows that nobody changed.
+    let records = run.take(8).unwrap();
+    let read: Vec<_> =
+        records.iter().filter(|record| is_read(record)).map(|record| json(&record.key)["id"].clone()).collect();
+    assert_eq!(read, [4, 5]);
+    run.expect_nothing();
+    run.stop();
+}
