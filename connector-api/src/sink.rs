@@ -75,6 +75,18 @@ pub trait SinkTaskContext: Send + Sync {
         Err(error)
     }
 
+    /// Reads on at `offset` in a partition that the call of `open` gives to the task, whatever its group has committed: for
+    /// a sink that keeps its offsets beside what it writes. It takes effect when `open` returns.
+    fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {
+        Err(ConnectorError::fatal(format!(
+            "this runtime can't read partition {}-{} from offset {offset}; set that offset by PATCH \
+             /connectors/{}/offsets while the connector is stopped",
+            partition.topic,
+            partition.partition,
+            self.connector()
+        )))
+    }
+
     /// Tells how far the task has come; the last word stands until the next. Cheap enough for once a second, not for each
     /// record.
     fn set_progress(&self, _progress: Progress) {}

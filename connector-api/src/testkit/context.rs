@@ -2,6 +2,7 @@
 
 use crate::{
     ConnectorError, Progress, Result, SinkRecord, SinkTaskContext, SourceOffset, SourcePartition, SourceTaskContext,
+    TopicPartition,
 };
 use std::{
     collections::BTreeMap,
@@ -134,6 +135,7 @@ pub struct SinkContext {
     warnings: Mutex<Vec<String>>,
     tolerant: AtomicBool,
     reported: Mutex<Vec<(SinkRecord, String)>>,
+    seeks: Mutex<Vec<(TopicPartition, i64)>>,
     progress: Mutex<Option<Progress>>,
 }
 
@@ -146,6 +148,11 @@ impl SinkContext {
     /// Records that the task reported and that count as handled, each with its error's text.
     pub fn reported(&self) -> Vec<(SinkRecord, String)> {
         lock(&self.reported).clone()
+    }
+
+    /// Where the task asked to read on, in order.
+    pub fn seeks(&self) -> Vec<(TopicPartition, i64)> {
+        lock(&self.seeks).clone()
     }
 
     /// How far the task last said it is.
@@ -189,6 +196,11 @@ impl SinkTaskContext for SinkContext {
             return Err(error);
         }
         lock(&self.reported).push((record.clone(), error.to_string()));
+        Ok(())
+    }
+
+    fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {
+        lock(&self.seeks).push((partition.clone(), offset));
         Ok(())
     }
 

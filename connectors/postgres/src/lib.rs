@@ -1,7 +1,8 @@
-//! PostgreSQL change data capture.
+//! PostgreSQL: change data capture, and a sink.
 //!
-//! [`sources`] is what a daemon registers: a source with the keys, topics, events and offsets of Debezium's
-//! PostgreSQL connector, so that its configurations and stored offsets go on as they are.
+//! [`sources`] and [`sinks`] are what a daemon registers: a source with the keys, topics, events and offsets of Debezium's
+//! PostgreSQL connector, so that its configurations and stored offsets go on as they are, and a sink with the keys of the
+//! JDBC sink connectors of Debezium, Confluent and Aiven.
 
 mod catalog;
 mod config;
@@ -19,12 +20,14 @@ mod offset;
 mod pgoutput;
 mod reading;
 mod signal;
+mod sink;
 mod table;
 mod task;
 
 use levada_connector_api::SourceConnector;
 
 pub use connector::PostgresSource;
+pub use sink::{NewSink, PostgresSink, sinks};
 
 /// Version that the connectors report.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -88,6 +88,11 @@ fn builtin(registry: &mut Registry) {
         let (info, factory) = (make().info(), Factory::Source(Arc::new(move || Ok(make()))));
         registry.add(Plugin { info, factory, origin: Origin::Static });
     }
+    #[cfg(feature = "postgres")]
+    for make in levada_connector_postgres::sinks() {
+        let (info, factory) = (make().info(), Factory::Sink(Arc::new(move || Ok(make()))));
+        registry.add(Plugin { info, factory, origin: Origin::Static });
+    }
     for make in levada_connector_file::sinks() {
         let (info, factory) = (make().info(), Factory::Sink(Arc::new(move || Ok(make()))));
         registry.add(Plugin { info, factory, origin: Origin::Static });

@@ -17,6 +17,7 @@ mod registry;
 mod schemas;
 mod time;
 
+pub use calendar::{date_of, days};
 pub use codec::Codec;
 pub use decode::{Decode, DecodeError, Placeholder, binary, hex_digits};
 pub use default::default_value;

@@ -11,6 +11,7 @@ mod restart;
 mod security;
 mod server;
 mod signals;
+mod sink;
 mod snapshot;
 mod values;
 mod world;

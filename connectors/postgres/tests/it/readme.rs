@@ -10,7 +10,9 @@ fn the_readme_has_the_keys_of_every_class() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(&path).unwrap();
     let mut expected = readme.clone();
-    for info in levada_connector_postgres::sources().into_iter().map(|new| new().info()) {
+    let sources = levada_connector_postgres::sources().into_iter().map(|new| new().info());
+    let sinks = levada_connector_postgres::sinks().into_iter().map(|new| new().info());
+    for info in sources.chain(sinks) {
         let start = format!("<!-- keys: {} -->\n", info.aliases.last().unwrap());
         let from = expected.find(&start).unwrap() + start.len();
         let to = from + expected[from..].find("<!-- end -->").unwrap();

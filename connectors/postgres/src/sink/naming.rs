@@ -1,0 +1,221 @@
+//! Which table a topic's records go to.
+
+use levada_connector_api::{SchemaType, SinkRecord, Value};
+use std::borrow::Cow;
+
+/// Longest identifier of the server in bytes; it cuts longer ones silently, which would mix up what they name.
+pub const MAX_IDENTIFIER: usize = 63;
+
+/// A table's name, in no quotes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TableName {
+    /// Schema; without one the connection's search path decides.
+    pub schema: Option<String>,
+    /// Table.
+    pub name: String,
+}
+
+impl std::fmt::Display for TableName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(f, "{schema}.")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// How tables are named.
+#[derive(Clone, Debug)]
+pub struct Naming {
+    format: String,
+    mapping: Vec<(String, String)>,
+    /// Characters of a topic's name that become `_`.
+    replaced: Replaced,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Replaced {
+    None,
+    Dots,
+    NonWords,
+}
+
+impl Naming {
+    /// Debezium's: dots of a topic become `_`, and the source block has a say.
+    pub fn debezium(format: String) -> Self {
+        Self { format, mapping: Vec::new(), replaced: Replaced::Dots }
+    }
+
+    /// Confluent's and Aiven's.
+    pub fn jdbc(format: String, mapping: Vec<(String, String)>, normalize: bool) -> Self {
+        Self { format, mapping, replaced: if normalize { Replaced::NonWords } else { Replaced::None } }
+    }
+
+    /// Whether a topic's records may go to different tables.
+    pub fn by_record(&self) -> bool {
+        self.format.contains("${source.")
+    }
+
+    /// The text that names the table of a record.
+    pub fn text(&self, record: &SinkRecord) -> Result<String, String> {
+        if let Some((_, table)) = self.mapping.iter().find(|(topic, _)| **topic == *record.topic) {
+            return Ok(table.clone());
+        }
+        let topic: Cow<'_, str> = match self.replaced {
+            Replaced::None => Cow::Borrowed(&record.topic),
+            Replaced::Dots => Cow::Owned(record.topic.replace('.', "_")),
+            Replaced::NonWords => {
+                Cow::Owned(record.topic.replace(|c: char| !(c.is_ascii_alphanumeric() || c == '_'), "_"))
+            }
+        };
+        let mut text = self.format.replace("${topic}", &topic);
+        while let Some(start) = text.find("${source.") {
+            let end = text.get(start..).and_then(|rest| rest.find('}')).map(|end| start + end);
+            let end = end.ok_or_else(|| format!("the table's name {:?} has no end of ${{source.", self.format))?;
+            let field = text.get(start + 9..end).unwrap_or_default();
+            let value = of_source(record, field).ok_or_else(|| {
+                format!("the record has no source.{field}, which the name of its table ({}) asks for", self.format)
+            })?;
+            text.replace_range(start..=end, &value);
+        }
+        Ok(text)
+    }
+}
+
+fn of_source(record: &SinkRecord, field: &str) -> Option<String> {
+    let Value::Struct(envelope) = &record.value else { return None };
+    let (at, source) = envelope.schema.field("source")?;
+    if source.schema.kind != SchemaType::Struct {
+        return None;
+    }
+    let Value::Struct(source) = envelope.values.get(at)? else { return None };
+    let (at, _) = source.schema.field(field)?;
+    match source.values.get(at)? {
+        Value::String(text) => Some(text.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+/// An identifier as it is used: in lower case where names are not quoted, and never one that the server would cut.
+pub fn identifier(text: &str, fold: bool, what: &str) -> Result<String, String> {
+    // The server folds ASCII letters only, in a database of UTF-8.
+    let name = if fold { text.to_ascii_lowercase() } else { text.to_owned() };
+    if name.is_empty() || name.contains('\0') {
+        return Err(format!("{what} {text:?} is no name: it is empty or has a zero character"));
+    }
+    if name.len() > MAX_IDENTIFIER {
+        return Err(format!(
+            "{what} {text:?} has {} bytes and the server keeps {MAX_IDENTIFIER}: it would be cut and might then be \
+             another's; rename it by a transform (RegexRouter, ReplaceField) or the key that names tables",
+            name.len()
+        ));
+    }
+    Ok(name)
+}
+
+/// Takes a text apart at its dots; parts in double quotes are taken as they are.
+pub fn parse(text: &str, fold: bool, database: &str, key: &str) -> Result<TableName, String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => {
+                let (name, after) = unquote(quoted).ok_or_else(|| format!("{key}: {text:?} has no closing quote"))?;
+                (identifier(&name, false, "the name")?, after)
+            }
+            None => {
+                let end = rest.find('.').unwrap_or(rest.len());
+                let (name, after) = rest.split_at(end);
+                (identifier(name, fold, "the name")?, after)
+            }
+        };
+        parts.push(part);
+        match after.strip_prefix('.') {
+            Some(after) => rest = after,
+            None if after.is_empty() => break,
+            None => return Err(format!("{key}: {text:?} goes on behind a closing quote")),
+        }
+    }
+    let name = parts.pop().unwrap_or_default();
+    let schema = parts.pop();
+    match parts.as_slice() {
+        [] => Ok(TableName { schema, name }),
+        [catalog] if catalog == database => Ok(TableName { schema, name }),
+        [catalog] => Err(format!(
+            "{key}: the table's name {text:?} begins with the database {catalog:?} and the connection is to \
+             {database:?}; set {key} to schema.table, or shorten the topic's name by a RegexRouter transform"
+        )),
+        _ => Err(format!(
+            "{key}: the table's name {text:?} has more than three parts; set {key} to schema.table, or shorten the \
+             topic's name by a RegexRouter transform"
+        )),
+    }
+}
+
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut name = String::new();
+    let mut rest = text;
+    loop {
+        let at = rest.find('"')?;
+        name.push_str(rest.get(..at)?);
+        rest = rest.get(at + 1..)?;
+        match rest.strip_prefix('"') {
+            Some(after) => {
+                name.push('"');
+                rest = after;
+            }
+            None => return Some((name, rest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str, fold: bool) -> Result<(Option<String>, String), String> {
+        parse(text, fold, "d", "table.name.format").map(|table| (table.schema, table.name))
+    }
+
+    #[test]
+    fn names_are_taken_apart() {
+        let named = |schema: Option<&str>, name: &str| Ok((schema.map(str::to_owned), name.to_owned()));
+        assert_eq!(table("t", false), named(None, "t"));
+        assert_eq!(table("S.Tä", true), named(Some("s"), "tä"));
+        assert_eq!(table("d.S.T", false), named(Some("S"), "T"));
+        assert_eq!(table(r#""S.x"."T""q""#, true), named(Some("S.x"), "T\"q"));
+        for wrong in ["p.public.t", "a.b.c.d", "", "a..b", r#""a"#, r#""a"b"#] {
+            let error = table(wrong, false).unwrap_err();
+            assert!(!error.is_empty(), "{wrong}");
+        }
+        assert!(table(&"x".repeat(63), false).is_ok());
+        assert!(table(&"ü".repeat(32), false).unwrap_err().contains("64 bytes"));
+    }
+
+    #[test]
+    fn topics_name_tables() {
+        let record = levada_record("p.public.t");
+        assert_eq!(Naming::debezium("x_${topic}".into()).text(&record).unwrap(), "x_p_public_t");
+        assert_eq!(Naming::jdbc("s.${topic}".into(), Vec::new(), false).text(&record).unwrap(), "s.p.public.t");
+        assert_eq!(Naming::jdbc("${topic}".into(), Vec::new(), true).text(&record).unwrap(), "p_public_t");
+        let mapping = vec![("p.public.t".to_owned(), "other".to_owned())];
+        assert_eq!(Naming::jdbc("${topic}".into(), mapping, true).text(&record).unwrap(), "other");
+        assert!(Naming::debezium("${source.table}".into()).text(&record).unwrap_err().contains("source.table"));
+    }
+
+    fn levada_record(topic: &str) -> SinkRecord {
+        SinkRecord {
+            topic: topic.into(),
+            partition: 0,
+            offset: 0,
+            key_schema: None,
+            key: Value::Null,
+            value_schema: None,
+            value: Value::Null,
+            timestamp: 0,
+            timestamp_type: levada_connector_api::TimestampType::CreateTime,
+            headers: Vec::new(),
+            original_topic: None,
+        }
+    }
+}

@@ -1,0 +1,425 @@
+//! Which columns a record's fields go to: worked out once for each pair of schemas of a topic.
+
+use super::{
+    config::{PkMode, Settings},
+    encode::Encode,
+    event,
+    fields::NewColumn,
+    naming::{self, TableName, identifier},
+    schema::{self, NoColumn, Table},
+    session::Session,
+};
+use crate::error::Error;
+use levada_connector_api::{Schema, SchemaType, SinkRecord, Value};
+use std::{collections::HashMap, sync::Arc};
+
+/// Plans and pointers kept; beyond it all are made anew (invariant 9).
+const MAX_PLANS: usize = 4096;
+
+/// Where a column's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The whole key.
+    Key,
+    /// A field of the key.
+    KeyField(usize),
+    /// The whole value.
+    Value,
+    /// A field of the row.
+    Field(usize),
+    /// The record's topic.
+    Topic,
+    /// The record's partition.
+    Partition,
+    /// The record's offset.
+    Offset,
+    /// The first header of that name.
+    Header(String),
+}
+
+/// A field on its way to a column.
+#[derive(Debug)]
+struct Wanted {
+    name: String,
+    schema: Arc<Schema>,
+    source: Source,
+    key: bool,
+}
+
+/// A column that a record fills.
+#[derive(Debug)]
+pub struct PlanColumn {
+    /// Its place in the table.
+    pub target: usize,
+    /// Where its value comes from.
+    pub source: Source,
+    /// How it becomes text.
+    pub encode: Encode,
+    /// What is written for null.
+    pub default: Option<Value>,
+    /// Whether it is part of the key.
+    pub key: bool,
+}
+
+/// What is known of records of one topic and one pair of schemas.
+#[derive(Debug)]
+pub struct Plan {
+    /// The table.
+    pub table: Arc<Table>,
+    /// Columns in order of the fields.
+    pub columns: Vec<PlanColumn>,
+    /// Places of the key columns in the table.
+    pub keys: Arc<[usize]>,
+    /// Fields of the row's schema.
+    pub width: usize,
+}
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub enum PlanError {
+    /// The record does not fit.
+    Record(String),
+    /// The server refused.
+    Server(Error),
+}
+
+impl From<Error> for PlanError {
+    fn from(error: Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    topic: Arc<str>,
+    table: Option<String>,
+    /// Addresses of the schemas, which the plan's entry keeps alive.
+    key: usize,
+    value: usize,
+}
+
+struct Entry {
+    plan: Arc<Plan>,
+    key: Option<Arc<Schema>>,
+    value: Option<Arc<Schema>>,
+}
+
+/// Plans and tables that are known.
+#[derive(Default)]
+pub struct Plans {
+    entries: HashMap<Identity, Entry>,
+    tables: HashMap<TableName, Arc<Table>>,
+}
+
+fn address(schema: Option<&Arc<Schema>>) -> usize {
+    schema.map_or(0, |schema| Arc::as_ptr(schema) as usize)
+}
+
+impl Plans {
+    /// Forgets everything: tables may have changed.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.tables.clear();
+    }
+
+    /// The plan of a record; makes and grows its table where that is allowed. `None` when its table is missing and only a
+    /// deletion asks for it.
+    pub async fn plan(
+        &mut self,
+        session: &Session,
+        settings: &Settings,
+        record: &SinkRecord,
+    ) -> Result<Option<Arc<Plan>>, PlanError> {
+        let table = settings.naming.by_record().then(|| settings.naming.text(record)).transpose();
+        let identity = Identity {
+            topic: Arc::clone(&record.topic),
+            table: table.map_err(PlanError::Record)?,
+            key: address(record.key_schema.as_ref()),
+            value: address(record.value_schema.as_ref()),
+        };
+        if let Some(entry) = self.entries.get(&identity) {
+            return Ok(Some(Arc::clone(&entry.plan)));
+        }
+        let (key, value) = (record.key_schema.clone(), record.value_schema.clone());
+        let same = |known: &Identity, entry: &Entry| {
+            known.topic == identity.topic && known.table == identity.table && entry.key == key && entry.value == value
+        };
+        let known = self.entries.iter().find(|(known, entry)| same(known, entry)).map(|(_, entry)| &entry.plan);
+        let plan = match known {
+            Some(plan) => Arc::clone(plan),
+            None => match self.make(session, settings, record).await? {
+                Some(plan) => Arc::new(plan),
+                None => return Ok(None),
+            },
+        };
+        if self.entries.len() >= MAX_PLANS {
+            self.entries.clear();
+        }
+        self.entries.insert(identity, Entry { plan: Arc::clone(&plan), key, value });
+        Ok(Some(plan))
+    }
+
+    /// The table of a record, for a truncation.
+    pub async fn table_of(
+        &mut self,
+        session: &Session,
+        settings: &Settings,
+        record: &SinkRecord,
+    ) -> Result<Option<Arc<Table>>, PlanError> {
+        let name = table_name(settings, record).map_err(PlanError::Record)?;
+        Ok(self.table(session, &name).await?)
+    }
+
+    async fn table(&mut self, session: &Session, name: &TableName) -> Result<Option<Arc<Table>>, Error> {
+        if let Some(table) = self.tables.get(name) {
+            return Ok(Some(Arc::clone(table)));
+        }
+        let loaded = schema::load(session, name).await?.map(Arc::new);
+        if let Some(table) = &loaded {
+            self.tables.insert(name.clone(), Arc::clone(table));
+        }
+        Ok(loaded)
+    }
+
+    async fn make(
+        &mut self,
+        session: &Session,
+        settings: &Settings,
+        record: &SinkRecord,
+    ) -> Result<Option<Plan>, PlanError> {
+        let name = table_name(settings, record).map_err(PlanError::Record)?;
+        let wanted = wanted(settings, record).map_err(PlanError::Record)?;
+        let mut table = self.table(session, &name).await?;
+        if table.is_none() && record.value_schema.is_none() {
+            return Ok(None);
+        }
+        if table.is_none() {
+            create(session, settings, &name, &wanted).await?;
+            table = self.table(session, &name).await?;
+        }
+        let gone = || Error::server(format!("table {name} can't be used"), "42P01", "it is not there");
+        let mut table = table.ok_or_else(gone)?;
+        if let Some(missing) = missing(settings, &table, &wanted).map_err(PlanError::Record)? {
+            let extensions = schema::extensions(session).await?;
+            let columns = missing.iter().map(|field| new_column(field, settings, &extensions));
+            let columns = columns.collect::<Result<Vec<_>, _>>().map_err(PlanError::Record)?;
+            if let Some(needed) = columns.iter().find(|column| column.not_null && column.default.is_none()) {
+                return Err(PlanError::Record(format!(
+                    "table {} has no column {}, and its field is required without a default, so that the rows that are \
+                     there could not have it; add the column yourself",
+                    table.name, needed.name
+                )));
+            }
+            schema::add_columns(session, &table, &columns).await?;
+            // Plans of the same table stay right: columns are only ever added behind the others.
+            self.tables.remove(&name);
+            table = self.table(session, &name).await?.ok_or_else(gone)?;
+        }
+        self.finish(settings, table, wanted, record).map(Some).map_err(PlanError::Record)
+    }
+
+    fn finish(
+        &self,
+        settings: &Settings,
+        table: Arc<Table>,
+        wanted: Vec<Wanted>,
+        record: &SinkRecord,
+    ) -> Result<Plan, String> {
+        let mut columns: Vec<PlanColumn> = Vec::with_capacity(wanted.len());
+        for field in wanted {
+            let target = find(&table, &field.name)?;
+            let Some(column) = table.columns.get(target) else { continue };
+            if column.generated {
+                continue;
+            }
+            if columns.iter().any(|other| other.target == target) {
+                return Err(format!("two fields of the record are for column {} of table {}", column.name, table.name));
+            }
+            let encode = Encode::of(&field.schema, &column.kind, !settings.utc)
+                .map_err(|reason| format!("field {} of table {}: {reason}", field.name, table.name))?;
+            let default = field.schema.default.clone().filter(|_| settings.replace_null);
+            columns.push(PlanColumn { target, source: field.source, encode, default, key: field.key });
+        }
+        let keys: Arc<[usize]> = columns.iter().filter(|column| column.key).map(|column| column.target).collect();
+        if columns.is_empty() {
+            return Err(format!("the record has no field for a column of table {}", table.name));
+        }
+        let width = record.value_schema.as_ref().map_or(0, |schema| event::row_schema(schema).fields.len());
+        Ok(Plan { table, columns, keys, width })
+    }
+}
+
+fn table_name(settings: &Settings, record: &SinkRecord) -> Result<TableName, String> {
+    let text = settings.naming.text(record)?;
+    naming::parse(&text, settings.fold, &settings.login.database, settings.keys.table)
+}
+
+fn find(table: &Table, name: &str) -> Result<usize, String> {
+    table.column(name).map_err(|none| match none {
+        NoColumn::Missing => format!("table {} has no column {name}; it has {}", table.name, table.column_names()),
+        NoColumn::Ambiguous(names) => format!(
+            "table {} has no column {name}, and several that differ in case: {}; rename the field to one of them",
+            table.name,
+            names.join(", ")
+        ),
+    })
+}
+
+fn new_column(
+    field: &Wanted,
+    settings: &Settings,
+    extensions: &super::fields::Extensions,
+) -> Result<NewColumn, String> {
+    NewColumn::of(&field.name, &field.schema, field.key, settings, extensions)
+        .map_err(|reason| format!("field {}: {reason}", field.name))
+}
+
+async fn create(session: &Session, settings: &Settings, name: &TableName, wanted: &[Wanted]) -> Result<(), PlanError> {
+    if !settings.create {
+        let on = if settings.keys.create == "schema.evolution" { "basic" } else { "true" };
+        return Err(PlanError::Server(Error::Setup(format!(
+            "there is no table {name}; make it, or set {}={on} (now off) to have it made, and {}={on} to have columns added",
+            settings.keys.create, settings.keys.evolve
+        ))));
+    }
+    let extensions = schema::extensions(session).await?;
+    let columns = wanted.iter().map(|field| new_column(field, settings, &extensions));
+    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(PlanError::Record)?;
+    let keys: Vec<_> = wanted.iter().filter(|field| field.key).map(|field| field.name.clone()).collect();
+    Ok(schema::create(session, name, &columns, &keys).await?)
+}
+
+/// Fields that the table has no column for, when they may be added.
+fn missing<'a>(settings: &Settings, table: &Table, wanted: &'a [Wanted]) -> Result<Option<Vec<&'a Wanted>>, String> {
+    let none = |field: &&Wanted| table.column(&field.name) == Err(NoColumn::Missing);
+    let missing: Vec<_> = wanted.iter().filter(none).collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    if !settings.evolve {
+        let names: Vec<_> = missing.iter().map(|field| field.name.as_str()).collect();
+        return Err(format!(
+            "table {} has no column {}; it has {}. Add what is missing, leave the field out, or set {} to have columns \
+             added",
+            table.name,
+            names.join(", "),
+            table.column_names(),
+            settings.keys.evolve
+        ));
+    }
+    Ok(Some(missing))
+}
+
+/// The fields of a record that have columns, key columns first.
+fn wanted(settings: &Settings, record: &SinkRecord) -> Result<Vec<Wanted>, String> {
+    let row = record.value_schema.as_ref().map(event::row_schema);
+    let mut wanted = keys(settings, record, row)?;
+    for field in &mut wanted {
+        field.name = identifier(&field.name, settings.fold, "the field")?;
+    }
+    let Some(row) = row else { return Ok(wanted) };
+    let mut add = |name: &str, schema: &Arc<Schema>, source: Source| -> Result<(), String> {
+        let name = identifier(name, settings.fold, "the field")?;
+        // A key column of that name has the value already.
+        if !wanted.iter().any(|other| other.key && other.name == name) {
+            wanted.push(Wanted { name, schema: Arc::clone(schema), source, key: false });
+        }
+        Ok(())
+    };
+    match (row.kind, &settings.text_column) {
+        (SchemaType::Struct, _) => {
+            let value_keys = settings.pk_mode == PkMode::RecordValue;
+            for (at, field) in row.fields.iter().enumerate() {
+                let is_key = value_keys && (settings.pk_fields.is_empty() || settings.pk_fields.contains(&field.name));
+                if !is_key && settings.fields.takes(&record.topic, &field.name) {
+                    add(&field.name, &field.schema, Source::Field(at))?;
+                }
+            }
+        }
+        (SchemaType::String, Some(column)) => add(column, row, Source::Value)?,
+        _ => return Err("the value is no struct".to_owned()),
+    }
+    Ok(wanted)
+}
+
+fn keys(settings: &Settings, record: &SinkRecord, row: Option<&Arc<Schema>>) -> Result<Vec<Wanted>, String> {
+    let key = |name: &str, schema: &Arc<Schema>, source: Source| Wanted {
+        name: name.to_owned(),
+        schema: Arc::clone(schema),
+        source,
+        key: true,
+    };
+    let (mode, names) = (settings.keys.pk_mode, settings.keys.pk_fields);
+    match settings.pk_mode {
+        PkMode::None => Ok(Vec::new()),
+        PkMode::Kafka => {
+            let defaults = ["__connect_topic", "__connect_partition", "__connect_offset"];
+            let plain = |kind| Arc::new(Schema::new(kind));
+            let schemas = [plain(SchemaType::String), plain(SchemaType::Int32), plain(SchemaType::Int64)];
+            let sources = [Source::Topic, Source::Partition, Source::Offset];
+            let name = |at: usize| settings.pk_fields.get(at).map_or(defaults[at], String::as_str);
+            Ok((0..3).zip(schemas).zip(sources).map(|((at, schema), source)| key(name(at), &schema, source)).collect())
+        }
+        PkMode::RecordKey => match record.key_schema.as_ref() {
+            None => {
+                Err(format!("the record has no key with a schema, and {mode}=record_key makes the key columns of it"))
+            }
+            Some(schema) if schema.kind == SchemaType::Struct => {
+                struct_keys(schema, settings, "key", |at| Source::KeyField(at))
+            }
+            Some(schema) if matches!(schema.kind, SchemaType::Array | SchemaType::Map) => {
+                Err("the record's key is a list or map, which makes no column".to_owned())
+            }
+            Some(schema) => match settings.pk_fields.as_slice() {
+                [name] => Ok(vec![key(name, schema, Source::Key)]),
+                _ => Err(format!("the record's key is a single value; set {names} to the name of its column")),
+            },
+        },
+        PkMode::RecordValue => match row {
+            Some(row) if row.kind == SchemaType::Struct => struct_keys(row, settings, "value", Source::Field),
+            _ => Err(format!("the record's value is no struct, and {mode}=record_value makes the key columns of it")),
+        },
+        PkMode::RecordHeader => {
+            let mut found: Vec<Wanted> = Vec::new();
+            for header in &record.headers {
+                let chosen =
+                    settings.pk_fields.is_empty() || settings.pk_fields.iter().any(|name| *name == *header.key);
+                if let (true, Some(schema)) =
+                    (chosen && !found.iter().any(|field| field.name == *header.key), &header.schema)
+                {
+                    found.push(key(&header.key, schema, Source::Header(header.key.as_str().to_owned())));
+                }
+            }
+            let missing = settings.pk_fields.iter().find(|name| !found.iter().any(|field| field.name == **name));
+            match missing {
+                Some(name) => Err(format!("the record has no header {name} with a schema, which {names} names")),
+                None if found.is_empty() => Err(format!(
+                    "the record has no headers with schemas, and {mode}=record_header makes the key columns of them"
+                )),
+                None => Ok(found),
+            }
+        }
+    }
+}
+
+fn struct_keys(
+    schema: &Schema,
+    settings: &Settings,
+    of: &str,
+    source: impl Fn(usize) -> Source,
+) -> Result<Vec<Wanted>, String> {
+    let wanted = |at: usize, field: &levada_connector_api::Field| Wanted {
+        name: field.name.clone(),
+        schema: Arc::clone(&field.schema),
+        source: source(at),
+        key: true,
+    };
+    if settings.pk_fields.is_empty() {
+        return Ok(schema.fields.iter().enumerate().map(|(at, field)| wanted(at, field)).collect());
+    }
+    let found = settings.pk_fields.iter().map(|name| match schema.field(name) {
+        Some((at, field)) => Ok(wanted(at, field)),
+        None => Err(format!("the record's {of} has no field {name}, which {} names", settings.keys.pk_fields)),
+    });
+    found.collect()
+}

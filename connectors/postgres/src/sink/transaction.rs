@@ -1,0 +1,442 @@
+//! A batch's way into the database: planned, gathered per table, written in one transaction; a bad record is found by
+//! halving, and the rest goes on.
+
+use super::{
+    config::{InsertMode, Settings},
+    event::{self, Change, Placeholder},
+    failure::{Treatment, treatment},
+    offsets::Ledger,
+    plan::{Plan, PlanError, Plans},
+    rows::Rows,
+    schema::Table,
+    session::Session,
+    write::{Stages, Writer},
+};
+use crate::error::Error;
+use levada_connector_api::{ConnectorError, SinkRecord, SinkTaskContext, TopicPartition};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+    sync::Arc,
+};
+
+/// Bytes of rows in one transaction (invariant 9).
+const MAX_BYTES: usize = 16 << 20;
+/// Records of one transaction.
+const MAX_RECORDS: usize = 50_000;
+
+/// Why a batch is not written.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server, or the way to it.
+    Server(Error),
+    /// The runtime's answer to a bad record, or its wish to stop.
+    Runtime(ConnectorError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<ConnectorError> for Failure {
+    fn from(error: ConnectorError) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+/// A session with what lives as long as it.
+pub struct Live {
+    /// The session.
+    pub session: Session,
+    /// Its staging tables.
+    pub stages: Stages,
+}
+
+/// What a record asks for, with its plan.
+enum Job<'a> {
+    Row(Change<'a>, Arc<Plan>),
+    Truncate(Arc<Table>),
+}
+
+struct Planned<'a> {
+    record: &'a SinkRecord,
+    job: Job<'a>,
+}
+
+/// A part of a batch, in order for each table.
+enum Step {
+    Rows(Box<Rows>),
+    Truncate(Arc<Table>),
+}
+
+/// Records of a batch that are done although the batch is not.
+#[derive(Default)]
+struct Done {
+    /// First record and count of the batch: the same records come again after a retriable error.
+    batch: Option<(Arc<str>, i32, i64, usize)>,
+    committed: usize,
+    reported: HashSet<usize>,
+}
+
+/// Writes batches.
+pub struct Engine {
+    pub(super) settings: Settings,
+    pub(super) context: Arc<dyn SinkTaskContext>,
+    pub(super) ledger: Option<Ledger>,
+    pub(super) plans: Plans,
+    placeholder: Placeholder,
+    done: Done,
+}
+
+type Place<'a> = (usize, &'a SinkRecord);
+
+impl Engine {
+    /// For a task.
+    pub fn new(settings: Settings, context: Arc<dyn SinkTaskContext>, ledger: Option<Ledger>) -> Self {
+        let placeholder = Placeholder::new(&settings.placeholder);
+        Self { settings, context, ledger, plans: Plans::default(), placeholder, done: Done::default() }
+    }
+
+    /// Claims partitions that came.
+    pub async fn claim(&mut self, session: &Session) -> Result<(), Failure> {
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        let moved = ledger.claim(session).await?;
+        for (partition, next) in moved {
+            self.moved(&partition, next)?;
+        }
+        Ok(())
+    }
+
+    /// The table's offset is not where the consumer group reads on.
+    fn moved(&self, partition: &TopicPartition, next: i64) -> Result<(), Failure> {
+        let (topic, number) = (&partition.topic, partition.partition);
+        self.context.seek(partition, next).map_err(|error| {
+            let text = format!(
+                "partition {topic}-{number} can't be read from offset {next}, where the table of offsets has it"
+            );
+            Failure::Runtime(ConnectorError::new(error.kind, text).caused_by(error))
+        })
+    }
+
+    /// Stores offsets of records that asked for nothing.
+    pub async fn store(&mut self, session: &Session, consumed: &[(TopicPartition, i64)]) -> Result<(), Failure> {
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        let behind = ledger.behind(consumed);
+        ledger.advance(session, &behind).await?;
+        ledger.advanced(&behind);
+        Ok(())
+    }
+
+    /// Writes a batch. What of it is committed when it fails is not written again when it comes again.
+    pub async fn batch(&mut self, live: &mut Live, records: &[SinkRecord]) -> Result<(), Failure> {
+        self.begin(records);
+        self.claim(&live.session).await?;
+        while self.done.committed < records.len() {
+            let from = self.done.committed;
+            let end = records.len().min(from + MAX_RECORDS);
+            let part = records.get(from..end).unwrap_or_default();
+            let written = self.part(live, from, part).await?;
+            self.done.committed += written;
+        }
+        self.done = Done::default();
+        Ok(())
+    }
+
+    fn begin(&mut self, records: &[SinkRecord]) {
+        let batch = records
+            .first()
+            .map(|first| (Arc::clone(first.original_topic()), first.partition, first.offset, records.len()));
+        if self.done.batch != batch {
+            self.done = Done { batch, ..Done::default() };
+        }
+    }
+
+    /// Writes the first records of a part, in one transaction; gives their count.
+    async fn part(&mut self, live: &mut Live, from: usize, records: &[SinkRecord]) -> Result<usize, Failure> {
+        let planned = self.plan(&live.session, from, records).await?;
+        let mut bad = Vec::new();
+        let (steps, taken) = self.steps(&planned, 0..planned.len(), MAX_BYTES, &mut bad);
+        for (at, reason) in bad {
+            self.report(at.0, at.1, reason)?;
+        }
+        let taken_records = match planned.get(taken) {
+            Some((place, _)) => place - from,
+            None => records.len(),
+        };
+        let offsets = self.offsets(records.get(..taken_records).unwrap_or_default());
+        if steps.is_empty() && offsets.is_empty() {
+            return Ok(taken_records);
+        }
+        match self.write(live, &steps, &offsets).await {
+            Ok(()) => {}
+            Err(error) if treatment(&error) == Treatment::Row => {
+                drop(steps);
+                let planned = planned.get(..taken).unwrap_or_default();
+                self.halve(live, planned, &offsets).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(ledger) = &mut self.ledger {
+            ledger.advanced(&offsets);
+        }
+        Ok(taken_records)
+    }
+
+    /// The offsets behind these records, when they are stored with them.
+    fn offsets(&self, records: &[SinkRecord]) -> Vec<(TopicPartition, i64)> {
+        if self.ledger.is_none() {
+            return Vec::new();
+        }
+        let mut offsets = BTreeMap::new();
+        for record in records {
+            let topic = Arc::clone(record.original_topic());
+            let next = offsets.entry(TopicPartition { topic, partition: record.partition }).or_insert(0);
+            *next = record.offset + 1;
+        }
+        offsets.into_iter().collect()
+    }
+
+    async fn plan<'a>(
+        &mut self,
+        session: &Session,
+        from: usize,
+        records: &'a [SinkRecord],
+    ) -> Result<Vec<(usize, Planned<'a>)>, Failure> {
+        let mut planned = Vec::with_capacity(records.len());
+        for (at, record) in records.iter().enumerate() {
+            let at = from + at;
+            let stored = self
+                .ledger
+                .as_ref()
+                .is_some_and(|ledger| ledger.has(record.original_topic(), record.partition, record.offset));
+            if stored || self.done.reported.contains(&at) {
+                continue;
+            }
+            match self.job(session, record).await {
+                Ok(Some(job)) => planned.push((at, Planned { record, job })),
+                Ok(None) => {}
+                Err(PlanError::Record(reason)) => self.report(at, record, reason)?,
+                Err(PlanError::Server(error)) => return Err(error.into()),
+            }
+        }
+        Ok(planned)
+    }
+
+    async fn job<'a>(&mut self, session: &Session, record: &'a SinkRecord) -> Result<Option<Job<'a>>, PlanError> {
+        Ok(match event::change(record, &self.settings).map_err(PlanError::Record)? {
+            Change::Skip => None,
+            Change::Truncate => {
+                let table = self.plans.table_of(session, &self.settings, record).await?;
+                table.map(Job::Truncate)
+            }
+            change => {
+                let plan = self.plans.plan(session, &self.settings, record).await?;
+                plan.map(|plan| Job::Row(change, plan))
+            }
+        })
+    }
+
+    /// Gathers records per table, until there are `limit` bytes; gives the count of those that are in.
+    fn steps<'a>(
+        &self,
+        planned: &[(usize, Planned<'a>)],
+        range: Range<usize>,
+        limit: usize,
+        bad: &mut Vec<(Place<'a>, String)>,
+    ) -> (Vec<Step>, usize) {
+        // Tables only ever grow behind their columns, so the widest view of one serves all its plans.
+        let mut widest: HashMap<u32, &Arc<Table>> = HashMap::new();
+        let part = planned.get(range.clone()).unwrap_or_default();
+        for (_, entry) in part {
+            if let Job::Row(_, plan) = &entry.job {
+                let known = widest.entry(plan.table.oid).or_insert(&plan.table);
+                if known.columns.len() < plan.table.columns.len() {
+                    *known = &plan.table;
+                }
+            }
+        }
+        let mut steps: Vec<Step> = Vec::new();
+        let mut last: HashMap<u32, usize> = HashMap::new();
+        let mut bytes = 0;
+        for (done, (at, entry)) in part.iter().enumerate() {
+            if bytes >= limit {
+                return (steps, range.start + done);
+            }
+            match &entry.job {
+                Job::Truncate(table) => {
+                    last.insert(table.oid, steps.len());
+                    steps.push(Step::Truncate(Arc::clone(table)));
+                }
+                Job::Row(change, plan) => {
+                    let rows = rows_for(&mut steps, &mut last, &widest, plan, change, self.settings.insert_mode);
+                    let Some(rows) = rows else { continue };
+                    let before = rows.bytes();
+                    let taken = match change {
+                        Change::Delete => rows.delete(plan, entry.record),
+                        Change::Row(row) => rows.write(plan, entry.record, Some(row), &self.placeholder),
+                        _ => rows.write(plan, entry.record, None, &self.placeholder),
+                    };
+                    bytes += rows.bytes() - before;
+                    if let Err(reason) = taken {
+                        bad.push(((*at, entry.record), reason));
+                    }
+                }
+            }
+        }
+        (steps, range.end)
+    }
+
+    /// One transaction without a way back within it: the common case.
+    async fn write(&mut self, live: &mut Live, steps: &[Step], offsets: &[(TopicPartition, i64)]) -> Result<(), Error> {
+        let Live { session, stages } = live;
+        let session = &*session;
+        let begin = if self.settings.defer { "BEGIN; SET CONSTRAINTS ALL DEFERRED" } else { "BEGIN" };
+        let begin = session.run("a transaction can't begin", begin);
+        let mode = self.settings.insert_mode;
+        let ledger = self.ledger.as_ref();
+        let body = async {
+            if let Some(ledger) = ledger {
+                ledger.advance(session, offsets).await?;
+            }
+            run(Writer { session, stages: &mut *stages, mode, copy: true }, steps).await
+        };
+        // The server gets both at once; it answers in order.
+        let (begun, written) = futures_util::future::join(begin, Box::pin(body)).await;
+        let result = match begun.and(written) {
+            Ok(()) => session.run("the batch can't be committed", "COMMIT").await,
+            Err(error) => Err(error),
+        };
+        stages.ended(result.is_ok());
+        if let Err(error) = &result
+            && !super::failure::ends_session(error)
+        {
+            session.run("the batch can't be taken back", "ROLLBACK").await?;
+        }
+        result
+    }
+
+    /// Writes a batch of which the server refuses a row: halves of it under savepoints, down to the bad records.
+    async fn halve(
+        &mut self,
+        live: &mut Live,
+        planned: &[(usize, Planned<'_>)],
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), Failure> {
+        let result = self.halves(live, planned, offsets).await;
+        live.stages.ended(false);
+        if let Err(failure) = &result {
+            let over = matches!(failure, Failure::Server(error) if super::failure::ends_session(error));
+            if !over {
+                live.session.run("the batch can't be taken back", "ROLLBACK").await?;
+            }
+        }
+        result
+    }
+
+    async fn halves(
+        &mut self,
+        live: &mut Live,
+        planned: &[(usize, Planned<'_>)],
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<(), Failure> {
+        let Live { session, stages } = live;
+        let session = &*session;
+        // What is checked at the end only would be nobody's fault.
+        let begin = if self.settings.defer {
+            "BEGIN; SET CONSTRAINTS ALL DEFERRED"
+        } else {
+            "BEGIN; SET CONSTRAINTS ALL IMMEDIATE"
+        };
+        session.run("a transaction can't begin", begin).await?;
+        if let Some(ledger) = &self.ledger {
+            ledger.advance(session, offsets).await?;
+        }
+        let mut open = vec![0..planned.len()];
+        while let Some(range) = open.pop() {
+            if range.is_empty() {
+                continue;
+            }
+            if self.context.cancelled() {
+                return Err(ConnectorError::cancelled().into());
+            }
+            // Bad values were reported when the whole batch was gathered; they are left out again.
+            let (steps, _) = self.steps(planned, range.clone(), usize::MAX, &mut Vec::new());
+            session.run("a savepoint can't be made", "SAVEPOINT levada").await?;
+            let writer = Writer { session, stages: &mut *stages, mode: self.settings.insert_mode, copy: false };
+            let error = match run(writer, &steps).await {
+                Ok(()) => {
+                    session.run("a savepoint can't be released", "RELEASE levada").await?;
+                    continue;
+                }
+                Err(error) if treatment(&error) != Treatment::Row => return Err(error.into()),
+                Err(error) => error,
+            };
+            session.run("a savepoint can't be used", "ROLLBACK TO levada; RELEASE levada").await?;
+            if range.len() == 1 {
+                if let Some((at, entry)) = planned.get(range.start) {
+                    self.report(*at, entry.record, error.to_string())?;
+                }
+                continue;
+            }
+            let middle = range.start + range.len() / 2;
+            open.push(middle..range.end);
+            open.push(range.start..middle);
+        }
+        Ok(session.run("the batch can't be committed", "COMMIT").await?)
+    }
+
+    /// Hands a record to the connector's error handling, once.
+    fn report(&mut self, at: usize, record: &SinkRecord, reason: String) -> Result<(), Failure> {
+        if self.done.reported.contains(&at) {
+            return Ok(());
+        }
+        let place =
+            format!("topic {}, partition {}, offset {}", record.original_topic(), record.partition, record.offset);
+        self.context.report(record, ConnectorError::data(format!("{reason} ({place})")))?;
+        self.done.reported.insert(at);
+        Ok(())
+    }
+}
+
+/// The rows that a change goes to: those of its table that came last, where it may go in behind them.
+fn rows_for<'s>(
+    steps: &'s mut Vec<Step>,
+    last: &mut HashMap<u32, usize>,
+    widest: &HashMap<u32, &Arc<Table>>,
+    plan: &Plan,
+    change: &Change<'_>,
+    mode: InsertMode,
+) -> Option<&'s mut Rows> {
+    let delete = matches!(change, Change::Delete);
+    let fitting = last.get(&plan.table.oid).copied();
+    let fits = fitting.is_some_and(|at| matches!(steps.get(at), Some(Step::Rows(rows)) if rows.takes(plan, delete)));
+    let at = match fitting {
+        Some(at) if fits => at,
+        _ => {
+            let table = widest.get(&plan.table.oid).map_or(&plan.table, |table| *table);
+            let rows = Rows::new(Arc::clone(table), Arc::clone(&plan.keys), mode, delete);
+            steps.push(Step::Rows(Box::new(rows)));
+            last.insert(plan.table.oid, steps.len() - 1);
+            steps.len() - 1
+        }
+    };
+    match steps.get_mut(at) {
+        Some(Step::Rows(rows)) => Some(rows),
+        _ => None,
+    }
+}
+
+async fn run(mut writer: Writer<'_>, steps: &[Step]) -> Result<(), Error> {
+    for step in steps {
+        match step {
+            Step::Rows(rows) => writer.rows(rows).await?,
+            Step::Truncate(table) => {
+                let action = format!("table {} can't be emptied", table.name);
+                writer.session.run(&action, &format!("TRUNCATE {}", table.sql)).await?;
+            }
+        }
+    }
+    Ok(())
+}

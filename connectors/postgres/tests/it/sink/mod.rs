@@ -1,0 +1,9 @@
+//! The sink against real PostgreSQL servers.
+
+mod bad_rows;
+mod exactly_once;
+mod modes;
+mod names;
+mod round_trip;
+mod tables;
+mod world;
