@@ -32,6 +32,8 @@ fn of_code(code: &str) -> Treatment {
         "42P01" | "42703" | "42704" | "0A000" | "26000" | "3F000" => Treatment::Reload,
         // A trigger's own refusal, a row too large for its index, a view's check.
         "P0001" | "54000" | "44000" => Treatment::Row,
+        // Two keys of one statement that only the server takes for equal: apart they work.
+        "21000" => Treatment::Row,
         // A server that became a standby: the next connection finds the other one.
         "25006" | "40001" | "40P01" | "40003" | "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => {
             Treatment::Retry
@@ -89,6 +91,7 @@ mod tests {
             ("23505", Treatment::Row),
             ("23503", Treatment::Row),
             ("P0001", Treatment::Row),
+            ("21000", Treatment::Row),
             ("40P01", Treatment::Retry),
             ("40001", Treatment::Retry),
             ("53100", Treatment::Retry),

@@ -84,7 +84,7 @@ fn default(schema: &Arc<Schema>, sql: &str) -> Option<String> {
         other => other,
     };
     let modifier = sql.split_once('(').and_then(|(_, rest)| rest.trim_end_matches(')').parse().ok()).unwrap_or(-1);
-    let kind = ColumnType { name: name.to_owned(), sql: base.to_owned(), element: None, modifier };
+    let kind = ColumnType { name: name.to_owned(), sql: base.to_owned(), element: None, modifier, composite: false };
     let mut text = Vec::new();
     Encode::of(schema, &kind, false).ok()?.write(value, &mut text).ok()?;
     Some(format!("CAST({} AS {sql})", literal(&String::from_utf8(text).ok()?).trim_start()))

@@ -328,7 +328,7 @@ mod tests {
     fn table() -> Arc<Table> {
         let column = |name: &str| Column {
             name: name.to_owned(),
-            kind: ColumnType { name: "text".into(), sql: "text".into(), element: None, modifier: -1 },
+            kind: ColumnType { name: "text".into(), sql: "text".into(), element: None, modifier: -1, composite: false },
             needed: false,
             generated: false,
             identity: false,

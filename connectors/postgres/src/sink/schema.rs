@@ -126,7 +126,7 @@ async fn columns(session: &Session, action: &str, oid: u32) -> Result<Vec<Column
     let query = format!(
         "SELECT a.attname, b.typname, format_type(b.oid, -1), a.atttypmod, e.typname, format_type(e.oid, -1), \
          a.attnotnull OR t.typnotnull, a.atthasdef OR t.typdefault IS NOT NULL, \
-         coalesce(to_jsonb(a)->>'attgenerated', ''), coalesce(to_jsonb(a)->>'attidentity', '') \
+         coalesce(to_jsonb(a)->>'attgenerated', ''), coalesce(to_jsonb(a)->>'attidentity', ''), b.typtype \
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
          CROSS JOIN LATERAL (WITH RECURSIVE d AS (SELECT t.oid AS id, t.typtype AS kind, t.typbasetype AS base \
            UNION ALL SELECT x.oid, x.typtype, x.typbasetype FROM d JOIN pg_type x ON x.oid = d.base WHERE d.kind = 'd') \
@@ -141,7 +141,8 @@ async fn columns(session: &Session, action: &str, oid: u32) -> Result<Vec<Column
 fn column(row: &SimpleQueryRow) -> Result<Column> {
     let element = match row.get(4) {
         Some(name) => {
-            let kind = ColumnType { name: name.to_owned(), sql: text(row, 5)?.to_owned(), element: None, modifier: -1 };
+            let (name, sql) = (name.to_owned(), text(row, 5)?.to_owned());
+            let kind = ColumnType { name, sql, element: None, modifier: -1, composite: false };
             Some(Box::new(kind))
         }
         None => None,
@@ -151,6 +152,7 @@ fn column(row: &SimpleQueryRow) -> Result<Column> {
         sql: text(row, 2)?.to_owned(),
         element,
         modifier: number(row, 3)?,
+        composite: text(row, 10)? == "c",
     };
     let (not_null, default) = (text(row, 6)? == "t", text(row, 7)? == "t");
     let (generated, identity) = (text(row, 8)?, text(row, 9)?);

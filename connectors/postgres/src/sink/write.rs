@@ -91,8 +91,10 @@ impl Shape<'_> {
         self.rows.table.columns.get(column).map_or("text", |column| &column.kind.sql)
     }
 
-    fn is_array(&self, column: usize) -> bool {
-        self.rows.table.columns.get(column).is_some_and(|column| column.kind.element.is_some())
+    /// Whether unnesting would take the values apart too.
+    fn is_apart(&self, column: usize) -> bool {
+        let apart = |kind: &super::encode::ColumnType| kind.element.is_some() || kind.composite;
+        self.rows.table.columns.get(column).is_some_and(|column| apart(&column.kind))
     }
 
     fn place(&self, column: usize) -> usize {
@@ -106,17 +108,17 @@ impl Shape<'_> {
     /// The value of a column in the source `s` of a statement.
     fn value(&self, column: usize, staged: bool) -> String {
         let place = self.place(column);
-        if self.is_array(column) && !staged {
+        if self.is_apart(column) && !staged {
             format!("s.c{place}::{}", self.kind(column))
         } else {
             format!("s.c{place}")
         }
     }
 
-    /// Arrays as the source of a statement. Arrays of arrays would be taken apart, so they come as texts.
+    /// Arrays as the source of a statement. Arrays of arrays and of rows would be taken apart, so they come as texts.
     fn unnest(&self) -> String {
         let array = |(at, column): (usize, &usize)| {
-            let kind = if self.is_array(*column) { "text" } else { self.kind(*column) };
+            let kind = if self.is_apart(*column) { "text" } else { self.kind(*column) };
             format!("${}::text::{kind}[]", at + 1)
         };
         let arrays: Vec<_> = self.columns.iter().enumerate().map(array).collect();

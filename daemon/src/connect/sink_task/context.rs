@@ -8,6 +8,7 @@ use crate::connect::{
 };
 use bytes::Bytes;
 use levada_connector_api::{ConnectorError, ErrorKind, Progress, Result, SinkRecord, SinkTaskContext, TopicPartition};
+use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
@@ -23,6 +24,8 @@ pub(super) struct Context {
     /// Milliseconds; `u64::MAX` when the task has set none.
     retry_backoff_ms: AtomicU64,
     reports: Reports,
+    /// Where the task wants to read on.
+    seeks: Mutex<Vec<(TopicPartition, i64)>>,
 }
 
 /// What a reported record meets.
@@ -39,7 +42,7 @@ const SINK_TASK: &str = "org.apache.kafka.connect.sink.SinkTask";
 impl Context {
     pub(super) fn new(shared: Arc<Shared>, reports: Reports) -> Self {
         let (commit_requested, retry_backoff_ms) = (AtomicBool::new(false), AtomicU64::new(u64::MAX));
-        Self { shared, commit_requested, retry_backoff_ms, reports }
+        Self { shared, commit_requested, retry_backoff_ms, reports, seeks: Mutex::default() }
     }
 
     /// The record as it was fetched; one that is not kept any more is converted back.
@@ -62,6 +65,11 @@ impl Context {
             value: back(&*self.reports.value_converter, record.value_schema.as_ref(), &record.value)?,
             headers: Vec::new(),
         })
+    }
+
+    /// Takes the places where the task wants to read on.
+    pub(super) fn take_seeks(&self) -> Vec<(TopicPartition, i64)> {
+        std::mem::take(&mut self.seeks.lock())
     }
 
     /// Takes a request for a commit.
@@ -117,6 +125,11 @@ impl SinkTaskContext for Context {
             Some(letters) => letters.report(shared, &partition, &original, &failed).map_err(unreported),
             None => Ok(()),
         }
+    }
+
+    fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {
+        self.seeks.lock().push((partition.clone(), offset));
+        Ok(())
     }
 
     fn set_progress(&self, progress: Progress) {

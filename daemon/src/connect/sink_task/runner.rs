@@ -205,8 +205,19 @@ impl Runner<'_> {
     fn assigned(&mut self, added: &[Committed], owned: &[TopicPartition]) -> Result<(), TaskFailure> {
         self.offsets.add(added);
         self.note_partitions();
-        let _call = self.shared.calling("open");
-        self.task.open(added, owned).map_err(|error| TaskFailure::call("open", &error))
+        {
+            let _call = self.shared.calling("open");
+            self.task.open(added, owned).map_err(|error| TaskFailure::call("open", &error))?;
+        }
+        for (partition, offset) in self.context.take_seeks() {
+            tracing::info!(
+                connector = %self.shared.id.connector, task = self.shared.id.task, topic = %partition.topic,
+                partition = partition.partition, offset, "the task reads on where it says"
+            );
+            let sought = self.consumer.seek(&partition, offset);
+            sought.map_err(|error| TaskFailure::bus("could not read from where the task says", &error))?;
+        }
+        Ok(())
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Result<(), TaskFailure> {

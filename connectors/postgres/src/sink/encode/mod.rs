@@ -40,6 +40,8 @@ pub struct ColumnType {
     pub element: Option<Box<ColumnType>>,
     /// Length or the like; -1 when there is none.
     pub modifier: i32,
+    /// Whether it is made of columns itself.
+    pub composite: bool,
 }
 
 impl ColumnType {

@@ -29,7 +29,7 @@ impl Server {
     /// A configuration with further keys.
     pub fn sink_config(&self, keys: &[(&str, &str)]) -> Config {
         let url = format!("jdbc:postgresql://127.0.0.1:{}/d?user=postgres", self.port());
-        let given = [("name", "sink"), ("connection.url", url.as_str())];
+        let given = [("name", "test"), ("connection.url", url.as_str())];
         given.iter().chain(keys).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
