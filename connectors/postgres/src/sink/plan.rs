@@ -215,38 +215,32 @@ impl Plans {
             self.tables.remove(&name);
             table = self.table(session, &name).await?.ok_or_else(gone)?;
         }
-        self.finish(settings, table, wanted, record).map(Some).map_err(PlanError::Record)
+        finish(settings, &table, wanted, record).map(Some).map_err(PlanError::Record)
     }
+}
 
-    fn finish(
-        &self,
-        settings: &Settings,
-        table: Arc<Table>,
-        wanted: Vec<Wanted>,
-        record: &SinkRecord,
-    ) -> Result<Plan, String> {
-        let mut columns: Vec<PlanColumn> = Vec::with_capacity(wanted.len());
-        for field in wanted {
-            let target = find(&table, &field.name)?;
-            let Some(column) = table.columns.get(target) else { continue };
-            if column.generated {
-                continue;
-            }
-            if columns.iter().any(|other| other.target == target) {
-                return Err(format!("two fields of the record are for column {} of table {}", column.name, table.name));
-            }
-            let encode = Encode::of(&field.schema, &column.kind, !settings.utc)
-                .map_err(|reason| format!("field {} of table {}: {reason}", field.name, table.name))?;
-            let default = field.schema.default.clone().filter(|_| settings.replace_null);
-            columns.push(PlanColumn { target, source: field.source, encode, default, key: field.key });
+fn finish(settings: &Settings, table: &Arc<Table>, wanted: Vec<Wanted>, record: &SinkRecord) -> Result<Plan, String> {
+    let mut columns: Vec<PlanColumn> = Vec::with_capacity(wanted.len());
+    for field in wanted {
+        let target = find(table, &field.name)?;
+        let Some(column) = table.columns.get(target) else { continue };
+        if column.generated {
+            continue;
         }
-        let keys: Arc<[usize]> = columns.iter().filter(|column| column.key).map(|column| column.target).collect();
-        if columns.is_empty() {
-            return Err(format!("the record has no field for a column of table {}", table.name));
+        if columns.iter().any(|other| other.target == target) {
+            return Err(format!("two fields of the record are for column {} of table {}", column.name, table.name));
         }
-        let width = record.value_schema.as_ref().map_or(0, |schema| event::row_schema(schema).fields.len());
-        Ok(Plan { table, columns, keys, width })
+        let encode = Encode::of(&field.schema, &column.kind, !settings.utc)
+            .map_err(|reason| format!("field {} of table {}: {reason}", field.name, table.name))?;
+        let default = field.schema.default.clone().filter(|_| settings.replace_null);
+        columns.push(PlanColumn { target, source: field.source, encode, default, key: field.key });
     }
+    let keys: Arc<[usize]> = columns.iter().filter(|column| column.key).map(|column| column.target).collect();
+    if columns.is_empty() {
+        return Err(format!("the record has no field for a column of table {}", table.name));
+    }
+    let width = record.value_schema.as_ref().map_or(0, |schema| event::row_schema(schema).fields.len());
+    Ok(Plan { table: Arc::clone(table), columns, keys, width })
 }
 
 fn table_name(settings: &Settings, record: &SinkRecord) -> Result<TableName, String> {
@@ -364,9 +358,7 @@ fn keys(settings: &Settings, record: &SinkRecord, row: Option<&Arc<Schema>>) -> 
             None => {
                 Err(format!("the record has no key with a schema, and {mode}=record_key makes the key columns of it"))
             }
-            Some(schema) if schema.kind == SchemaType::Struct => {
-                struct_keys(schema, settings, "key", |at| Source::KeyField(at))
-            }
+            Some(schema) if schema.kind == SchemaType::Struct => struct_keys(schema, settings, "key", Source::KeyField),
             Some(schema) if matches!(schema.kind, SchemaType::Array | SchemaType::Map) => {
                 Err("the record's key is a list or map, which makes no column".to_owned())
             }

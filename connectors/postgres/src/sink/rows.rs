@@ -399,13 +399,19 @@ mod tests {
         rows
     }
 
-    fn set(a: &str, b: &str) -> Option<(Value, Value)> {
-        Some((Value::string(a), Value::string(b)))
+    fn set(a: &str, b: &str) -> (Value, Value) {
+        (Value::string(a), Value::string(b))
     }
 
     #[test]
     fn changes_of_a_key_become_one() {
-        let changes = [("y", set("1", "2")), ("x", set("3", "4")), ("y", set("5", "?")), ("z", None), ("x", None)];
+        let changes = [
+            ("y", Some(set("1", "2"))),
+            ("x", Some(set("3", "4"))),
+            ("y", Some(set("5", "?"))),
+            ("z", None),
+            ("x", None),
+        ];
         let rows = run(InsertMode::Upsert, &changes);
         assert_eq!(shown(&rows), ["Delete x 3 4", "Write y 5 2", "Delete z - -"]);
         let groups = rows.groups(&rows.sorted(|fate| fate == Fate::Write));
@@ -414,14 +420,17 @@ mod tests {
 
     #[test]
     fn a_row_made_anew_keeps_nothing_of_the_old() {
-        let changes = [("x", set("1", "2")), ("x", None), ("x", set("3", "?"))];
+        let changes = [("x", Some(set("1", "2"))), ("x", None), ("x", Some(set("3", "?")))];
         assert_eq!(shown(&run(InsertMode::Upsert, &changes)), ["Replace x 3 -"]);
         assert_eq!(shown(&run(InsertMode::Update, &changes)), ["Delete x 1 2"]);
     }
 
     #[test]
     fn inserts_are_kept_apart_and_groups_go_by_columns() {
-        let rows = run(InsertMode::Insert, &[("x", set("1", "?")), ("x", set("2", "3")), ("w", set("4", "?"))]);
+        let rows = run(
+            InsertMode::Insert,
+            &[("x", Some(set("1", "?"))), ("x", Some(set("2", "3"))), ("w", Some(set("4", "?")))],
+        );
         assert_eq!(shown(&rows), ["Write x 1 -", "Write x 2 3", "Write w 4 -"]);
         assert_eq!(rows.groups(&[0, 1, 2]), [(vec![0, 1], vec![0, 2]), (vec![0, 1, 2], vec![1])]);
     }

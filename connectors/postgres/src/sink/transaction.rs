@@ -353,7 +353,7 @@ impl Engine {
         if let Some(ledger) = &self.ledger {
             ledger.advance(session, offsets).await?;
         }
-        let mut open = vec![0..planned.len()];
+        let mut open = Vec::from([Range { start: 0, end: planned.len() }]);
         while let Some(range) = open.pop() {
             if range.is_empty() {
                 continue;

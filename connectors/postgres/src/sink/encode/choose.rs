@@ -65,7 +65,7 @@ fn named(schema: &Arc<Schema>, name: &str, column: &ColumnType, local: bool) -> 
         // An instant: the column's zone, or the session's, says what it is there.
         logical::TIMESTAMP => Some(Encode::Moment(Unit::Millis, zoned || local)),
         name if name.starts_with(DEBEZIUM_TIME) => {
-            debezium_time(name.trim_start_matches(DEBEZIUM_TIME), column, number, local)
+            Some(debezium_time(name.trim_start_matches(DEBEZIUM_TIME), column, number, local))
         }
         "io.debezium.data.Bits" if column.is(&["bit"]) => Some(Encode::Bits(usize::try_from(column.modifier).ok())),
         "io.debezium.data.Bits" if column.is(&["varbit"]) => Some(Encode::Bits(None)),
@@ -81,12 +81,12 @@ fn named(schema: &Arc<Schema>, name: &str, column: &ColumnType, local: bool) -> 
     }
 }
 
-fn debezium_time(name: &str, column: &ColumnType, number: bool, local: bool) -> Option<Encode> {
+fn debezium_time(name: &str, column: &ColumnType, number: bool, local: bool) -> Encode {
     if number && !name.starts_with("Structured") {
-        return Some(Encode::Plain);
+        return Encode::Plain;
     }
     let zoned = column.is(&["timestamptz"]);
-    Some(match name {
+    match name {
         "Date" => Encode::Days,
         "Time" => Encode::Clock(Unit::Millis),
         "MicroTime" => Encode::Clock(Unit::Micros),
@@ -103,7 +103,7 @@ fn debezium_time(name: &str, column: &ColumnType, number: bool, local: bool) -> 
         name if name.starts_with("Structured") => Encode::Struct(Form::Structured),
         // `ZonedTime` and `Interval` are texts that the server reads.
         _ => Encode::Plain,
-    })
+    }
 }
 
 impl Encode {

@@ -37,7 +37,7 @@ fn hours(micros: u64, out: &mut Vec<u8>) {
     padded(micros / 60_000_000 % 60, 2, out);
     out.push(b':');
     padded(micros / 1_000_000 % 60, 2, out);
-    if micros % 1_000_000 != 0 {
+    if !micros.is_multiple_of(1_000_000) {
         out.push(b'.');
         padded(micros % 1_000_000, 6, out);
     }

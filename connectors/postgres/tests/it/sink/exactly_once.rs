@@ -2,7 +2,7 @@
 
 use super::world::{Class, connector, partition, record, row};
 use crate::server::Server;
-use levada_connector_api::{ErrorKind, SinkConnector as _, testkit::GroupOffsets};
+use levada_connector_api::{ErrorKind, testkit::GroupOffsets};
 use serde_json::json;
 
 const ONCE: [(&str, &str); 3] =

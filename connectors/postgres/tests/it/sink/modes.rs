@@ -2,7 +2,7 @@
 
 use super::world::{Class, int, null, record, row, text, tombstone};
 use crate::server::Server;
-use levada_connector_api::{SinkRecord, Value};
+use levada_connector_api::{SinkRecord, Value, testkit::GroupOffsets};
 
 const UPSERT: [(&str, &str); 3] = [("insert.mode", "upsert"), ("pk.mode", "record_key"), ("delete.enabled", "true")];
 
@@ -142,7 +142,7 @@ fn fields_are_chosen_and_texts_have_a_column() {
 fn what_is_not_asked_for_is_refused_with_the_mend() {
     let server = Server::start();
     let wrong = |class, keys: &[(&str, &str)], expected: &str| {
-        let error = server.sink_of(class, keys, &Default::default()).err().expect(expected).to_string();
+        let error = server.sink_of(class, keys, &GroupOffsets::new()).err().expect(expected).to_string();
         assert!(error.contains(expected), "{error}");
     };
     wrong(Class::Confluent, &[("insert.mode", "upsert")], "set pk.mode to record_key");

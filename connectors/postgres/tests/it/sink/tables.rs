@@ -67,7 +67,9 @@ fn tasks_that_make_the_same_table_at_once_agree() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert_eq!(server.sql("SELECT count(*) FROM t"), "4");
 }
 
