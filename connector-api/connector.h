@@ -24,7 +24,7 @@ extern "C" {
 
 #define LEVADA_MAGIC UINT64_C(0xfe0141444156454c)
 #define LEVADA_ABI_MAJOR 0
-#define LEVADA_ABI_MINOR 2
+#define LEVADA_ABI_MINOR 3
 
 /* levada_connector.kind */
 #define LEVADA_SOURCE 1
@@ -117,6 +117,10 @@ typedef struct levada_sink_context {
     /* May be missing (minor version 2). Tells how far the task has come: JSON object {"phase", "tables", "rows",
      * "eta_ms", "lag_ms", "lag_bytes", "items"}, each of them optional (docs/plugins.md). */
     void (*progress)(void *handle, levada_slice progress);
+    /* May be missing (minor version 3). To be called in open only: reading goes on at offset in a partition that
+     * the call gives to the task, whatever its group has committed, once open returns 0. Another status than 0,
+     * with its text in out, refuses. */
+    int32_t (*seek)(void *handle, levada_slice topic, int32_t partition, int64_t offset, levada_buffer *out);
 } levada_sink_context;
 
 /* A source's tasks. Calls to one task come one at a time, from whatever thread. */

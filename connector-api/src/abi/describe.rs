@@ -51,6 +51,7 @@ c_types! {
     i32 => "int32_t",
     u32 => "uint32_t",
     u64 => "uint64_t",
+    i64 => "int64_t",
     usize => "size_t",
     c_void => "void",
 }

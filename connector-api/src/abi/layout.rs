@@ -13,7 +13,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"LEVADA\x01\xFE");
 /// and a connector other than the file connectors have used it.
 pub const ABI_MAJOR: u16 = 0;
 /// The ABI's minor version; it grows with each addition at the end of a struct.
-pub const ABI_MINOR: u16 = 2;
+pub const ABI_MINOR: u16 = 3;
 /// Name of the symbol that a library exports.
 pub const ENTRY_SYMBOL: &str = "levada_plugin_entry";
 
@@ -115,6 +115,10 @@ abi_struct! {
         /// May be missing (minor version 2). Tells how far the task has come: JSON object {"phase", "tables", "rows",
         /// "eta_ms", "lag_ms", "lag_bytes", "items"}, each of them optional (docs/plugins.md).
         progress(handle: *mut c_void, progress: Slice) -> ();
+        /// May be missing (minor version 3). To be called in `open` only: reading goes on at `offset` in a partition that
+        /// the call gives to the task, whatever its group has committed, once `open` returns 0. Another status than 0,
+        /// with its text in `out`, refuses.
+        seek(handle: *mut c_void, topic: Slice, partition: i32, offset: i64, out: *mut Buffer) -> i32;
     }
 
     /// A source's tasks. Calls to one task come one at a time, from whatever thread.

@@ -68,3 +68,58 @@ async fn a_debezium_configuration_captures_a_table_over_a_restart() {
     assert_eq!(events[0]["source"]["snapshot"], "last");
     assert_eq!(events[1]["source"]["db"], "d");
 }
+
+/// An example, on a test's server.
+fn example(text: &str, server: &Server, changes: &[(&str, &str)]) -> (String, Value) {
+    let mut example: Value = serde_json::from_str(text).unwrap();
+    for (key, value) in changes {
+        example["config"][*key] = json!(value.replace("PORT", &server.port().to_string()));
+    }
+    (example["name"].as_str().unwrap().to_owned(), example["config"].take())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_copy_a_table_into_another_database_over_restarts() {
+    let server = Server::start();
+    server.psql("postgres", "CREATE DATABASE copy");
+    server.sql(
+        "CREATE TABLE orders (id serial PRIMARY KEY, customer text, price numeric(8,2), tags text[], took interval,
+           at timestamptz DEFAULT now(), doc jsonb);
+         INSERT INTO orders (customer, price, tags, took, doc)
+           SELECT 'c' || i, i * 1.25, ARRAY['a,b', i::text], i * '1 day 2 hours'::interval, '{\"k\": 1.50}'
+           FROM generate_series(1, 500) i",
+    );
+    let (source_name, source) = example(
+        include_str!("../../../examples/postgres/source.json"),
+        &server,
+        &[("database.port", "PORT"), ("database.dbname", "d")],
+    );
+    let (sink_name, sink) = example(
+        include_str!("../../../examples/postgres/sink.json"),
+        &server,
+        &[("connection.url", "jdbc:postgresql://127.0.0.1:PORT/copy")],
+    );
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let rest = format!("127.0.0.1:{}", free_port());
+    let rows = "SELECT md5(coalesce(string_agg(o::text, '|' ORDER BY id), '')) FROM orders o";
+    let server = &server;
+    let arrived = || async {
+        server.psql("copy", "SELECT to_regclass('orders') IS NOT NULL") == "t"
+            && server.psql("copy", rows) == server.sql(rows)
+    };
+    let node = start(&data, &rest).await.unwrap();
+    post(&rest, &source_name, source).await;
+    post(&rest, &sink_name, sink).await;
+    eventually("the snapshot is in the other database", arrived).await;
+    server.sql("UPDATE orders SET price = price + 1, doc = NULL WHERE id % 2 = 0; DELETE FROM orders WHERE id % 5 = 0");
+    server.sql("ALTER TABLE orders ADD COLUMN note text; INSERT INTO orders (note) VALUES ('grown')");
+    eventually("changes and the new column are there", arrived).await;
+    node.stop().await;
+    server.sql("UPDATE orders SET note = 'while stopped' WHERE id < 50");
+    let node = start(&data, &rest).await.unwrap();
+    eventually("what happened while it was stopped is there", arrived).await;
+    let offsets = "SELECT connector || ' ' || topic || ' ' || epoch FROM connect_offsets WHERE next_offset > 0";
+    assert_eq!(server.psql("copy", offsets), "copy shop.public.orders 2");
+    node.stop().await;
+}

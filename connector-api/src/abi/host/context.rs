@@ -1,7 +1,7 @@
 //! The daemon's contexts as tables of callbacks. A context lives until the library releases it.
 
 use crate::{
-    ConnectorError, Progress, Result, SinkTaskContext, SourceTaskContext,
+    ConnectorError, Progress, Result, SinkTaskContext, SourceTaskContext, TopicPartition,
     abi::{
         batch,
         guard::{caught, guard},
@@ -61,6 +61,7 @@ pub fn sink(context: Arc<dyn SinkTaskContext>) -> *const layout::SinkContext {
         release: Some(sink_release),
         report: Some(report),
         progress: Some(sink_progress),
+        seek: Some(seek),
     };
     let held: *mut HeldSink = Box::into_raw(Box::new(Held { raw, connector: context.connector().to_owned(), context }));
     // SAFETY: made a moment ago, and not shared yet.
@@ -194,6 +195,18 @@ unsafe extern "C" fn report(handle: *mut c_void, record: Slice, status: i32, tex
             return Err(ConnectorError::fatal("a report is of one record"));
         };
         context.report(record, status::error_of(status, text))?;
+        Ok(Vec::new())
+    };
+    // SAFETY: `out` is the caller's place for the answer.
+    unsafe { guard(out, body) }
+}
+
+unsafe extern "C" fn seek(handle: *mut c_void, topic: Slice, partition: i32, offset: i64, out: *mut Buffer) -> Status {
+    let body = || {
+        // SAFETY: the handle is one of ours, the slice lives as long as this call.
+        let (context, topic) = unsafe { (sink_context(handle)?, topic.bytes()) };
+        let topic = std::str::from_utf8(topic).map_err(|_| ConnectorError::fatal("a topic is no UTF-8"))?;
+        context.seek(&TopicPartition { topic: topic.into(), partition }, offset)?;
         Ok(Vec::new())
     };
     // SAFETY: `out` is the caller's place for the answer.

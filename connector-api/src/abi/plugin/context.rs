@@ -2,6 +2,7 @@
 
 use crate::{
     ConnectorError, Progress, Result, SinkRecord, SinkTaskContext, SourceOffset, SourcePartition, SourceTaskContext,
+    TopicPartition,
     abi::{
         batch, json,
         layout::{self, Buffer, Slice},
@@ -188,6 +189,16 @@ impl SinkTaskContext for SinkContext {
         // SAFETY: the arguments live as long as the call, and `out` is filled as a buffer is.
         let (answer, bytes) =
             unsafe { (call(self.raw().handle, batch, status::of_kind(error.kind), text, &raw mut out), out.take()) };
+        if answer == status::OK { Ok(()) } else { Err(status::error_of(answer, bytes.as_ref())) }
+    }
+
+    fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {
+        let call = self.raw().seek.ok_or_else(|| missing("seek"))?;
+        let topic = Slice::of(partition.topic.as_bytes());
+        let mut out = Buffer::EMPTY;
+        // SAFETY: the arguments live as long as the call, and `out` is filled as a buffer is.
+        let (answer, bytes) =
+            unsafe { (call(self.raw().handle, topic, partition.partition, offset, &raw mut out), out.take()) };
         if answer == status::OK { Ok(()) } else { Err(status::error_of(answer, bytes.as_ref())) }
     }
 

@@ -217,6 +217,9 @@ impl SinkTask for Task {
     }
 
     fn open(&mut self, added: &[Committed], owned: &[TopicPartition]) -> Result<()> {
+        for known in added.iter().filter(|known| known.metadata == "again") {
+            self.sink.as_ref().unwrap().seek(&known.partition, 3)?;
+        }
         self.log.push(format!("{added:?} {owned:?}"));
         Ok(())
     }
@@ -351,6 +354,7 @@ fn a_sink_task_gets_what_the_runtime_gives() {
     ];
     let (owned, records) = ([at(1), at(2), at(3)], [record("t", 1, 5, Value::string("x"))]);
     task.open(&added, &owned).unwrap();
+    assert!(context.seeks().is_empty());
     task.put(&records).unwrap();
     task.committed().unwrap();
     task.close(&owned[..1], true).unwrap();
@@ -365,6 +369,18 @@ fn a_sink_task_gets_what_the_runtime_gives() {
         format!("{:?} true", &owned[..1]),
     ];
     assert_eq!(log, expected);
+    task.stop();
+}
+
+#[test]
+fn a_sink_task_says_where_to_read_on() {
+    let mut task = connectors()[1].sink().unwrap().task();
+    let context = Arc::new(SinkContext::default());
+    task.start(Arc::clone(&context) as _, Config::new()).unwrap();
+    let partition = TopicPartition { topic: Arc::from("t"), partition: 2 };
+    let known = Committed { partition: partition.clone(), offset: Some(9), metadata: "again".to_owned() };
+    task.open(std::slice::from_ref(&known), std::slice::from_ref(&partition)).unwrap();
+    assert_eq!(context.seeks(), [(partition, 3)]);
     task.stop();
 }
 

@@ -51,6 +51,8 @@ pub fn row_schema(schema: &Arc<Schema>) -> &Arc<Schema> {
 /// What the record asks for, or why it asks for nothing sensible.
 pub fn change<'a>(record: &'a SinkRecord, settings: &Settings) -> Result<Change<'a>, String> {
     match (&record.value, record.value_schema.as_deref()) {
+        // It does not say whose it is; the event of the deletion before it did, and was of the same row.
+        (Value::Null, _) if settings.naming.by_record() => Ok(Change::Skip),
         (Value::Null, _) => deletion(settings, "a null value"),
         (_, Some(schema)) if is_about_capture(schema) => Ok(Change::Skip),
         (Value::Struct(value), Some(schema)) if is_envelope(schema) => envelope(value, settings),

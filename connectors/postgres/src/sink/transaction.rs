@@ -292,10 +292,15 @@ impl Engine {
     async fn write(&mut self, live: &mut Live, steps: &[Step], offsets: &[(TopicPartition, i64)]) -> Result<(), Error> {
         let Live { session, stages } = live;
         let session = &*session;
-        let begin = if self.settings.defer { "BEGIN; SET CONSTRAINTS ALL DEFERRED" } else { "BEGIN" };
-        let begin = session.run("a transaction can't begin", begin);
         let mode = self.settings.insert_mode;
         let ledger = self.ledger.as_ref();
+        if let ([Step::Rows(rows)], None, false) = (steps, ledger, self.settings.defer)
+            && Writer::is_one_statement(rows, mode)
+        {
+            return run(Writer { session, stages, mode, copy: false }, steps).await;
+        }
+        let begin = if self.settings.defer { "BEGIN; SET CONSTRAINTS ALL DEFERRED" } else { "BEGIN" };
+        let begin = session.run("a transaction can't begin", begin);
         let body = async {
             if let Some(ledger) = ledger {
                 ledger.advance(session, offsets).await?;

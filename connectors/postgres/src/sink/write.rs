@@ -14,10 +14,13 @@ use crate::{error::Result, net::identifier};
 use bytes::{BufMut, BytesMut};
 use std::collections::{HashMap, HashSet};
 
-/// Rows from which COPY is the faster way.
-const COPY_ROWS: usize = 400;
+/// Rows from which COPY into the table is the faster way, and COPY into a staging table (`examples/sink.rs` measures them).
+const COPY_ROWS: usize = 200;
+const STAGE_ROWS: usize = 1000;
 /// Bytes of rows from which COPY is the better way: it needs them in no more than one piece at a time.
 const COPY_BYTES: usize = 4 << 20;
+/// Rows of which it is worth a look whether one statement writes them all.
+const FEW_ROWS: usize = 50;
 /// Rows of one statement where there is no COPY.
 const UNNEST_ROWS: usize = 2000;
 /// Bytes of a piece of COPY.
@@ -207,6 +210,16 @@ fn is_bare(text: &[u8]) -> bool {
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'+' | b'_'))
 }
 
+fn verb(rows: &Rows, mode: InsertMode, columns: &[usize]) -> Verb {
+    let mut needed = rows.table.columns.iter().enumerate().filter(|(_, column)| column.needed);
+    match mode {
+        InsertMode::Insert => Verb::Insert,
+        InsertMode::Update => Verb::Update,
+        InsertMode::Upsert if needed.any(|(at, _)| !columns.contains(&at)) => Verb::UpdateThenInsert,
+        InsertMode::Upsert => Verb::Upsert,
+    }
+}
+
 impl Writer<'_> {
     /// Writes rows: first what is deleted, then the others.
     pub async fn rows(&mut self, rows: &Rows) -> Result<()> {
@@ -216,25 +229,37 @@ impl Writer<'_> {
         }
         let written = rows.sorted(|fate| fate != Fate::Delete);
         for (columns, group) in rows.groups(&written) {
-            let lacks = |(at, column): (usize, &super::schema::Column)| column.needed && !columns.contains(&at);
-            let verb = match self.mode {
-                InsertMode::Insert => Verb::Insert,
-                InsertMode::Update => Verb::Update,
-                InsertMode::Upsert if rows.table.columns.iter().enumerate().any(lacks) => Verb::UpdateThenInsert,
-                InsertMode::Upsert => Verb::Upsert,
-            };
+            let verb = verb(rows, self.mode, &columns);
             self.group(rows, &columns, &group, verb).await?;
         }
         Ok(())
     }
 
+    /// Whether rows are written by a single statement, which is a transaction by itself.
+    pub fn is_one_statement(rows: &Rows, mode: InsertMode) -> bool {
+        if rows.len() > FEW_ROWS || rows.bytes() >= COPY_BYTES {
+            return false;
+        }
+        let deleted = rows.sorted(|fate| fate == Fate::Delete).len();
+        let written = rows.sorted(|fate| fate == Fate::Write);
+        match (deleted, written.len()) {
+            (deleted, 0) => deleted == rows.len(),
+            (0, written_rows) if written_rows == rows.len() => match rows.groups(&written).as_slice() {
+                [(columns, _)] => verb(rows, mode, columns) != Verb::UpdateThenInsert,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     async fn group(&mut self, rows: &Rows, columns: &[usize], group: &[usize], verb: Verb) -> Result<()> {
         let shape = Shape { rows, columns };
         let bytes: usize = group.iter().map(|row| shape.weight(*row)).sum();
-        if !self.copy || (group.len() < COPY_ROWS && bytes < COPY_BYTES) {
+        let direct = verb == Verb::Insert && rows.table.copies && !columns.iter().any(|column| shape.instant(*column));
+        let least = if direct { COPY_ROWS } else { STAGE_ROWS };
+        if !self.copy || (group.len() < least && bytes < COPY_BYTES) {
             return self.unnest(&shape, group, verb, bytes).await;
         }
-        let direct = verb == Verb::Insert && rows.table.copies && !columns.iter().any(|column| shape.instant(*column));
         if direct {
             let sql = format!("COPY {} ({}) FROM STDIN", rows.table.sql, shape.names());
             return self.copy(&shape, group, &sql).await;
