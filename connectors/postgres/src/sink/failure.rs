@@ -1,7 +1,8 @@
 //! What a failed statement means for the batch, by its SQLSTATE.
 
 use crate::error::Error;
-use levada_connector_api::{ConnectorError, ErrorKind};
+use levada_connector_api::{ConnectorError, ErrorKind as Kind};
+use std::io::ErrorKind;
 
 /// What is to be done about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,19 +60,18 @@ pub fn ends_session(error: &Error) -> bool {
 
 /// Whether another try at once is sensible: the other side of a deadlock has gone on, an idle connection was cut.
 pub fn at_once(error: &Error) -> bool {
-    matches!(error, Error::Broken(_)) || matches!(error.code(), Some("40001" | "40P01" | "57P01" | "57P05"))
+    let cut = matches!(error, Error::Broken(cause) if cause.kind() != ErrorKind::TimedOut);
+    cut || matches!(error.code(), Some("40001" | "40P01" | "57P01" | "57P05"))
 }
 
 /// The runtime's error for one that no other treatment is left for.
 pub fn fatal(error: Error) -> ConnectorError {
     let kind = match &error {
-        Error::Tls { .. } | Error::Setup(_) => ErrorKind::Config,
-        Error::Server { code, .. } if ["28", "3D", "42"].contains(&code.get(..2).unwrap_or_default()) => {
-            ErrorKind::Config
-        }
-        Error::Data(_) => ErrorKind::Data,
-        Error::Stopped => ErrorKind::Cancelled,
-        _ => ErrorKind::Fatal,
+        Error::Tls { .. } | Error::Setup(_) => Kind::Config,
+        Error::Server { code, .. } if ["28", "3D", "42"].contains(&code.get(..2).unwrap_or_default()) => Kind::Config,
+        Error::Data(_) => Kind::Data,
+        Error::Stopped => Kind::Cancelled,
+        _ => Kind::Fatal,
     };
     // Shared with the source, whose keys have other names.
     let text = error.to_string().replace("database.ssl", "connection.url: ssl").replace("database.", "connection.");

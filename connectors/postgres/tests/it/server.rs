@@ -137,16 +137,6 @@ impl Server {
         self.run(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// Runs a file of SQL.
-    pub fn file(&self, database: &str, path: &std::path::Path) {
-        let done = Command::new(programs().join("psql"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-d", database])
-            .args(["-v", "ON_ERROR_STOP=1", "-qAtX", "-f", path.to_str().unwrap()])
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
-
     /// Runs SQL in database `d`.
     pub fn sql(&self, sql: &str) -> String {
         self.psql("d", sql)

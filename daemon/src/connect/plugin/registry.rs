@@ -149,10 +149,15 @@ impl Registry {
         &self.refused
     }
 
-    /// The plugin that `connector.class` names: an exact class first, then any of its other names.
+    /// The plugin that `connector.class` names: an exact class first, then any of its other names. A name that several
+    /// have names none, as in Connect: the three JDBC sinks have one simple class and different keys.
     pub fn find(&self, name: &str) -> Option<&Arc<Plugin>> {
         let exact = self.plugins.iter().find(|plugin| plugin.info.class == name);
-        exact.or_else(|| self.plugins.iter().find(|plugin| plugin.is_called(name)))
+        exact.or_else(|| {
+            let mut called = self.plugins.iter().filter(|plugin| plugin.is_called(name));
+            let only = called.next()?;
+            called.next().is_none().then_some(only)
+        })
     }
 
     /// `source`, `sink` or `unknown` for a class name, as in REST answers.
@@ -209,5 +214,15 @@ mod tests {
         assert_eq!(registry.kind_name(Some("X")), "unknown");
         let found = registry.find("FileStreamSource").unwrap();
         assert_eq!(found.task_class(), "org.apache.kafka.connect.file.FileStreamSourceTask");
+    }
+
+    #[test]
+    fn a_name_that_several_have_is_none() {
+        let mut registry = Registry::default();
+        for class in ["a.JdbcSinkConnector", "b.JdbcSinkConnector"] {
+            registry.add(plugin(class, ConnectorKind::Sink));
+        }
+        assert!(registry.find("a.JdbcSink").is_some() && registry.find("b.JdbcSinkConnector").is_some());
+        assert!(registry.find("JdbcSinkConnector").is_none() && registry.find("JdbcSink").is_none());
     }
 }

@@ -211,3 +211,43 @@ fn unavailable_values_leave_their_columns_alone() {
     assert!(sink.context.reported()[0].1.contains("23502"));
     sink.stop();
 }
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let server = Server::start();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let url = format!("jdbc:postgresql://{address}/d?user=postgres&sslmode=disable&socketTimeout=1");
+    let mut keys = UPSERT.to_vec();
+    keys.extend([("connection.url", url.as_str()), ("connection.attempts", "1"), ("max.retries", "2")]);
+    let mut sink = server.sink(Class::Confluent, &keys);
+    let error = sink.put(&[row(0, 1, "a")]).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Retriable);
+    assert!(error.message.contains("after 1 s"), "{error}");
+    sink.stop();
+}
+
+#[test]
+fn a_row_that_is_locked_is_waited_for_or_tried_again() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY, name text); INSERT INTO t VALUES (1, 'old')");
+    let url = format!("jdbc:postgresql://127.0.0.1:{}/d?user=postgres&options=-c%20lock_timeout%3D50", server.port());
+    let mut keys = UPSERT.to_vec();
+    keys.push(("connection.url", url.as_str()));
+    let mut sink = server.sink(Class::Confluent, &keys);
+    std::thread::scope(|scope| {
+        let server = &server;
+        let holder = scope.spawn(|| server.sql("BEGIN; UPDATE t SET name = 'held'; SELECT pg_sleep(2); COMMIT"));
+        while server
+            .sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(2)%' AND pid <> pg_backend_pid()")
+            == "0"
+        {}
+        let error = sink.put(&[row(0, 1, "new")]).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Retriable);
+        assert!(error.message.contains("55P03"), "{error}");
+        holder.join().unwrap();
+    });
+    sink.put(&[row(0, 1, "new")]).unwrap();
+    assert_eq!(server.sql("SELECT name FROM t"), "new");
+    sink.stop();
+}

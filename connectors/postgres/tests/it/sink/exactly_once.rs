@@ -138,3 +138,42 @@ fn offsets_are_changed_by_request() {
     assert_eq!(rows(&server), "0 1 1", "what was asked for again is written again");
     sink.stop();
 }
+
+#[test]
+fn a_server_that_dies_at_any_time_gets_every_record_once() {
+    let mut server = Server::start();
+    server.sql("CREATE TABLE t (id int, name text)");
+    let mut group = GroupOffsets::new();
+    let mut keys = ONCE.to_vec();
+    keys.extend([("connection.attempts", "1"), ("max.retries", "1000")]);
+    let mut sink = server.sink_of(Class::Confluent, &keys, &group).unwrap();
+    for round in 0..3_i64 {
+        let batch: Vec<_> = (round * 1000..(round + 1) * 1000).map(|at| row(at, at as i32, "x")).collect();
+        // Killed between batches, and below while one is under way.
+        server.kill();
+        let error = sink.put(&batch).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+        server.launch();
+        std::thread::scope(|scope| {
+            let killed = scope.spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(40 * round as u64));
+                server.kill();
+                server.launch();
+            });
+            while let Err(error) = sink.put(&batch) {
+                assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            killed.join().unwrap();
+        });
+        if round == 1 {
+            // The task dies too, before the group has its offsets.
+            drop(sink);
+            sink = server.sink_of(Class::Confluent, &keys, &group).unwrap();
+            sink.put(&batch).unwrap();
+        }
+        while sink.commit(&mut group).is_err() {}
+    }
+    sink.stop();
+    assert_eq!(server.sql("SELECT count(*), count(DISTINCT id), min(id), max(id) FROM t"), "3000|3000|0|2999");
+}
