@@ -74,8 +74,16 @@ pub fn fatal(error: Error) -> ConnectorError {
         _ => Kind::Fatal,
     };
     // Shared with the source, whose keys have other names.
+    let mend = match error.code() {
+        Some("42P10") => "; make a primary key or unique index of the key columns",
+        Some("42501") => {
+            "; grant the connection's user INSERT, UPDATE, DELETE and SELECT on the table, and CREATE on its schema to have tables made"
+        }
+        Some("428C9") => "; leave the field out, the server computes its column",
+        _ => "",
+    };
     let text = error.to_string().replace("database.ssl", "connection.url: ssl").replace("database.", "connection.");
-    ConnectorError::new(kind, text)
+    ConnectorError::new(kind, text + mend)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The sink: records into tables, under the keys of three JDBC sink connectors.
 //!
 //! A batch goes one way: [`event`] tells what a record asks for, [`plan`] which columns its fields go to, [`encode`] makes
-//! the server's text of a value, [`rows`] gathers and reduces them per table, [`write`] sends them in one transaction.
+//! the server's text of a value, [`steps`] and [`rows`] gather and reduce them per table, [`write`] sends them, in the one
+//! transaction of [`transaction`].
 //! Every value crosses as the text of its column's type, so that the server's own input functions decide what fits.
 //!
 //! Invariants: what `put` has taken is committed in the database (invariant 7); a bad record costs only itself; with
@@ -19,8 +20,10 @@ mod plan;
 mod rows;
 mod schema;
 mod session;
+mod steps;
 mod task;
 mod transaction;
+mod wanted;
 mod write;
 
 pub use connector::PostgresSink;

@@ -4,8 +4,9 @@ use super::{
     config::InsertMode,
     encode::MAX_TEXT,
     event::Placeholder,
-    plan::{Plan, PlanColumn, Source},
+    plan::{Plan, PlanColumn},
     schema::Table,
+    wanted::Source,
 };
 use levada_connector_api::{SinkRecord, Struct, Value};
 use std::{collections::HashMap, sync::Arc};

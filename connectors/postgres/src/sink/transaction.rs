@@ -2,20 +2,19 @@
 //! halving, and the rest goes on.
 
 use super::{
-    config::{InsertMode, Settings},
+    config::Settings,
     event::{self, Change, Placeholder},
     failure::{Treatment, treatment},
     offsets::Ledger,
-    plan::{Plan, PlanError, Plans},
-    rows::Rows,
-    schema::Table,
+    plan::{PlanError, Plans},
     session::Session,
+    steps::{How, Job, Planned, Step, run, steps},
     write::{Stages, Writer},
 };
 use crate::error::Error;
 use levada_connector_api::{ConnectorError, SinkRecord, SinkTaskContext, TopicPartition};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     ops::Range,
     sync::Arc,
 };
@@ -54,23 +53,6 @@ pub struct Live {
     pub stages: Stages,
 }
 
-/// What a record asks for, with its plan.
-enum Job<'a> {
-    Row(Change<'a>, Arc<Plan>),
-    Truncate(Arc<Table>),
-}
-
-struct Planned<'a> {
-    record: &'a SinkRecord,
-    job: Job<'a>,
-}
-
-/// A part of a batch, in order for each table.
-enum Step {
-    Rows(Box<Rows>),
-    Truncate(Arc<Table>),
-}
-
 /// Records of a batch that are done although the batch is not.
 #[derive(Default)]
 struct Done {
@@ -89,8 +71,6 @@ pub struct Engine {
     placeholder: Placeholder,
     done: Done,
 }
-
-type Place<'a> = (usize, &'a SinkRecord);
 
 impl Engine {
     /// For a task.
@@ -144,6 +124,10 @@ impl Engine {
         Ok(())
     }
 
+    fn how(&self) -> How<'_> {
+        How { mode: self.settings.insert_mode, placeholder: &self.placeholder }
+    }
+
     fn begin(&mut self, records: &[SinkRecord]) {
         let batch = records
             .first()
@@ -157,7 +141,7 @@ impl Engine {
     async fn part(&mut self, live: &mut Live, from: usize, records: &[SinkRecord]) -> Result<usize, Failure> {
         let planned = self.plan(&live.session, from, records).await?;
         let mut bad = Vec::new();
-        let (steps, taken) = self.steps(&planned, 0..planned.len(), MAX_BYTES, &mut bad);
+        let (parts, taken) = steps(&planned, 0..planned.len(), MAX_BYTES, &self.how(), &mut bad);
         for (at, reason) in bad {
             self.report(at.0, at.1, reason)?;
         }
@@ -166,13 +150,13 @@ impl Engine {
             None => records.len(),
         };
         let offsets = self.offsets(records.get(..taken_records).unwrap_or_default());
-        if steps.is_empty() && offsets.is_empty() {
+        if parts.is_empty() && offsets.is_empty() {
             return Ok(taken_records);
         }
-        match self.write(live, &steps, &offsets).await {
+        match self.write(live, &parts, &offsets).await {
             Ok(()) => {}
             Err(error) if treatment(&error) == Treatment::Row => {
-                drop(steps);
+                drop(parts);
                 let planned = planned.get(..taken).unwrap_or_default();
                 self.halve(live, planned, &offsets).await?;
             }
@@ -236,56 +220,6 @@ impl Engine {
                 plan.map(|plan| Job::Row(change, plan))
             }
         })
-    }
-
-    /// Gathers records per table, until there are `limit` bytes; gives the count of those that are in.
-    fn steps<'a>(
-        &self,
-        planned: &[(usize, Planned<'a>)],
-        range: Range<usize>,
-        limit: usize,
-        bad: &mut Vec<(Place<'a>, String)>,
-    ) -> (Vec<Step>, usize) {
-        // Tables only ever grow behind their columns, so the widest view of one serves all its plans.
-        let mut widest: HashMap<u32, &Arc<Table>> = HashMap::new();
-        let part = planned.get(range.clone()).unwrap_or_default();
-        for (_, entry) in part {
-            if let Job::Row(_, plan) = &entry.job {
-                let known = widest.entry(plan.table.oid).or_insert(&plan.table);
-                if known.columns.len() < plan.table.columns.len() {
-                    *known = &plan.table;
-                }
-            }
-        }
-        let mut steps: Vec<Step> = Vec::new();
-        let mut last: HashMap<u32, usize> = HashMap::new();
-        let mut bytes = 0;
-        for (done, (at, entry)) in part.iter().enumerate() {
-            if bytes >= limit {
-                return (steps, range.start + done);
-            }
-            match &entry.job {
-                Job::Truncate(table) => {
-                    last.insert(table.oid, steps.len());
-                    steps.push(Step::Truncate(Arc::clone(table)));
-                }
-                Job::Row(change, plan) => {
-                    let rows = rows_for(&mut steps, &mut last, &widest, plan, change, self.settings.insert_mode);
-                    let Some(rows) = rows else { continue };
-                    let before = rows.bytes();
-                    let taken = match change {
-                        Change::Delete => rows.delete(plan, entry.record),
-                        Change::Row(row) => rows.write(plan, entry.record, Some(row), &self.placeholder),
-                        _ => rows.write(plan, entry.record, None, &self.placeholder),
-                    };
-                    bytes += rows.bytes() - before;
-                    if let Err(reason) = taken {
-                        bad.push(((*at, entry.record), reason));
-                    }
-                }
-            }
-        }
-        (steps, range.end)
     }
 
     /// One transaction without a way back within it: the common case.
@@ -367,10 +301,10 @@ impl Engine {
                 return Err(ConnectorError::cancelled().into());
             }
             // Bad values were reported when the whole batch was gathered; they are left out again.
-            let (steps, _) = self.steps(planned, range.clone(), usize::MAX, &mut Vec::new());
+            let (parts, _) = steps(planned, range.clone(), usize::MAX, &self.how(), &mut Vec::new());
             session.run("a savepoint can't be made", "SAVEPOINT levada").await?;
             let writer = Writer { session, stages: &mut *stages, mode: self.settings.insert_mode, copy: false };
-            let error = match run(writer, &steps).await {
+            let error = match run(writer, &parts).await {
                 Ok(()) => {
                     session.run("a savepoint can't be released", "RELEASE levada").await?;
                     continue;
@@ -403,45 +337,4 @@ impl Engine {
         self.done.reported.insert(at);
         Ok(())
     }
-}
-
-/// The rows that a change goes to: those of its table that came last, where it may go in behind them.
-fn rows_for<'s>(
-    steps: &'s mut Vec<Step>,
-    last: &mut HashMap<u32, usize>,
-    widest: &HashMap<u32, &Arc<Table>>,
-    plan: &Plan,
-    change: &Change<'_>,
-    mode: InsertMode,
-) -> Option<&'s mut Rows> {
-    let delete = matches!(change, Change::Delete);
-    let fitting = last.get(&plan.table.oid).copied();
-    let fits = fitting.is_some_and(|at| matches!(steps.get(at), Some(Step::Rows(rows)) if rows.takes(plan, delete)));
-    let at = match fitting {
-        Some(at) if fits => at,
-        _ => {
-            let table = widest.get(&plan.table.oid).map_or(&plan.table, |table| *table);
-            let rows = Rows::new(Arc::clone(table), Arc::clone(&plan.keys), mode, delete);
-            steps.push(Step::Rows(Box::new(rows)));
-            last.insert(plan.table.oid, steps.len() - 1);
-            steps.len() - 1
-        }
-    };
-    match steps.get_mut(at) {
-        Some(Step::Rows(rows)) => Some(rows),
-        _ => None,
-    }
-}
-
-async fn run(mut writer: Writer<'_>, steps: &[Step]) -> Result<(), Error> {
-    for step in steps {
-        match step {
-            Step::Rows(rows) => writer.rows(rows).await?,
-            Step::Truncate(table) => {
-                let action = format!("table {} can't be emptied", table.name);
-                writer.session.run(&action, &format!("TRUNCATE {}", table.sql)).await?;
-            }
-        }
-    }
-    Ok(())
 }
