@@ -15,7 +15,12 @@ pub struct MemoryBudget {
     units: Arc<Semaphore>,
     overdraft: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
+    /// For small requests when all else is used up.
+    small: Arc<Semaphore>,
 }
+
+/// What small requests have beside: those of thousands of clients.
+const SMALL_BYTES: usize = 4 << 20;
 
 /// Counts itself among those who wait.
 struct Waiting<'a>(&'a AtomicUsize);
@@ -38,7 +43,26 @@ impl MemoryBudget {
     /// A budget of `bytes`.
     pub fn new(bytes: usize) -> Self {
         let units = (bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS);
-        Self { units: Arc::new(Semaphore::new(units)), overdraft: Arc::new(Semaphore::new(1)), waiting: Arc::default() }
+        Self {
+            units: Arc::new(Semaphore::new(units)),
+            overdraft: Arc::new(Semaphore::new(1)),
+            waiting: Arc::default(),
+            small: Arc::new(Semaphore::new(SMALL_BYTES / UNIT)),
+        }
+    }
+
+    /// As [`MemoryBudget::cover`] for a small request that has nothing yet: who sends large ones slowly does not hold it up.
+    pub async fn cover_small(&self, permit: &mut MemoryPermit, bytes: usize) {
+        let wanted = bytes.div_ceil(UNIT);
+        let count = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let mut own = MemoryPermit::default();
+        *permit = tokio::select! {
+            biased;
+            () = self.cover(&mut own, bytes) => own,
+            got = self.small.clone().acquire_many_owned(count) => {
+                MemoryPermit { units: got.ok(), overdraft: None, covered: wanted * UNIT }
+            }
+        };
     }
 
     /// Make `permit` cover `bytes`; waits while the budget is used up. Cancelling leaves the permit as it was.
@@ -96,5 +120,21 @@ mod tests {
         assert!(c.overdraft.is_none());
         drop((b, c));
         assert_eq!(budget.available(), 4096);
+    }
+
+    #[tokio::test]
+    async fn small_requests_go_on_while_large_ones_have_all() {
+        let budget = MemoryBudget::new(4096);
+        let (mut large, mut overdraft, mut small) = Default::default();
+        budget.cover(&mut large, 4096).await;
+        budget.cover(&mut overdraft, 4096).await;
+        budget.cover_small(&mut small, 100).await;
+        assert_eq!(budget.available(), 0);
+        let mut rest = MemoryPermit::default();
+        budget.cover_small(&mut rest, SMALL_BYTES - UNIT).await;
+        let wait = std::time::Duration::from_millis(20);
+        assert!(tokio::time::timeout(wait, budget.cover_small(&mut MemoryPermit::default(), 1)).await.is_err());
+        drop(small);
+        budget.cover_small(&mut MemoryPermit::default(), 1).await;
     }
 }

@@ -148,7 +148,7 @@ impl FrameReader {
 
     async fn grant(&mut self) -> Option<Frame> {
         let frame = self.small.as_mut()?;
-        self.budget.cover(&mut frame.permit, frame.bytes.len()).await;
+        self.budget.cover_small(&mut frame.permit, frame.bytes.len()).await;
         self.small.take()
     }
 
@@ -305,13 +305,15 @@ mod tests {
         let (mut all, mut overdraft) = (MemoryPermit::default(), MemoryPermit::default());
         budget.cover(&mut all, 64 << 10).await;
         budget.cover(&mut overdraft, 1).await;
+        let mut small = MemoryPermit::default();
+        budget.cover_small(&mut small, 4 << 20).await;
         let mut reader = FrameReader::new(BufPool::new(1 << 20), budget, 1 << 20);
         let (mut client, server) = pair().await;
         client.write_all(&[frame(100, 7), frame(50, 8)].concat()).await.unwrap();
         let wait = std::time::Duration::from_millis(50);
         assert!(tokio::time::timeout(wait, reader.next(&server)).await.is_err());
         assert!(reader.is_inside_frame());
-        drop((all, overdraft));
+        drop((all, overdraft, small));
         assert_eq!(reader.next(&server).await.unwrap().bytes, vec![7; 100]);
         assert_eq!(reader.next(&server).await.unwrap().bytes, vec![8; 50]);
     }
