@@ -312,7 +312,8 @@ impl PartitionLog {
     }
 
     /// Number of segments.
-    pub fn segment_count(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn segment_count(&self) -> usize {
         self.inner.segments().len()
     }
 

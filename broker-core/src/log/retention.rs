@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use levada_env::Instant;
 use levada_env::time::Duration;
-use levada_env::{Instant, IoClass};
 
 use super::LogError;
-use super::partition_log::{Inner, PartitionLog};
+use super::partition_log::Inner;
 use super::segment::{LOG_SUFFIX, SNAPSHOT_SUFFIX, Segment, file_name};
 
-impl PartitionLog {
-    /// Removes what retention allows; the number of segments removed is the answer. The manager calls it regularly.
-    pub async fn enforce_retention(&self) -> Result<usize, LogError> {
-        self.run(IoClass::Maintenance, |inner| inner.delete_old_segments()).await?
+#[cfg(test)]
+impl super::PartitionLog {
+    /// Removes what retention allows, as the manager has it done regularly; the number of segments removed is the answer.
+    pub(super) async fn enforce_retention(&self) -> Result<usize, LogError> {
+        self.run(levada_env::IoClass::Maintenance, |inner| inner.delete_old_segments()).await?
     }
 }
 

@@ -11,7 +11,8 @@ use super::partition_log::{Inner, PartitionLog, Writer};
 use super::segment::Segment;
 
 impl PartitionLog {
-    /// Removes every record from `offset` on. A batch that holds `offset` goes whole. The new log end is the answer.
+    /// Removes every record from `offset` on. A batch that holds `offset` goes whole. The new log end is the answer. For
+    /// followers, which replication brings.
     pub async fn truncate_to(&self, offset: i64) -> Result<i64, LogError> {
         let lane = self.inner.log_dir.lane;
         self.run(IoClass::Append { lane }, move |inner| inner.truncate_to(offset)).await?
