@@ -116,9 +116,12 @@ impl SinkTaskOptions {
                 };
             }
             "max.poll.records" => consumer.max_poll_records = (number()?.clamp(1, 1_000_000)) as usize,
-            "fetch.max.bytes" | "max.partition.fetch.bytes" => {
-                let bytes = number()?.clamp(1, 64 * 1024 * 1024) as usize;
-                consumer.fetch_bytes = consumer.fetch_bytes.min(bytes);
+            // Keys come in order: what `fetch.max.bytes` has lowered stays below it.
+            "fetch.max.bytes" => consumer.fetch_bytes = consumer.fetch_bytes.min(fetch_bytes(number()?)),
+            "max.partition.fetch.bytes" => {
+                let is_capped = consumer.fetch_bytes < ConsumerOptions::default().fetch_bytes;
+                let bytes = fetch_bytes(number()?);
+                consumer.fetch_bytes = if is_capped { consumer.fetch_bytes.min(bytes) } else { bytes };
             }
             "session.timeout.ms" => consumer.session_timeout = Duration::from_millis(number()?),
             "heartbeat.interval.ms" => consumer.heartbeat_interval = Duration::from_millis(number()?.max(1)),
@@ -127,6 +130,11 @@ impl SinkTaskOptions {
         }
         Ok(())
     }
+}
+
+/// What one fetch may bring, within what a task may hold in memory.
+fn fetch_bytes(asked: u64) -> usize {
+    asked.clamp(1, 64 << 20) as usize
 }
 
 /// The static member that a task is in its group (KIP-345): after a kill -9 it takes its old place at once,
@@ -170,8 +178,14 @@ mod tests {
             ("consumer.override.auto.offset.reset", "latest"),
             ("consumer.override.max.poll.records", "7"),
             ("consumer.override.client.rack", "r1"),
+            ("consumer.override.max.partition.fetch.bytes", "4194304"),
         ])
         .unwrap();
+        assert_eq!(options.consumer.fetch_bytes, 4 << 20);
+        let capped =
+            [("consumer.override.fetch.max.bytes", "1000"), ("consumer.override.max.partition.fetch.bytes", "2000")];
+        let capped = read(&[("topics", "a")].into_iter().chain(capped).collect::<Vec<_>>()).unwrap();
+        assert_eq!(capped.consumer.fetch_bytes, 1000);
         assert_eq!(options.consumer.group, "g");
         assert_eq!(options.consumer.offset_reset, OffsetReset::Latest);
         assert_eq!(options.consumer.max_poll_records, 7);
