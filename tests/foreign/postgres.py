@@ -53,9 +53,13 @@ class Server:
         return done.stdout.strip()
 
     def kill9(self):
-        """The postmaster goes at once, its children when they notice; `start` recovers."""
+        """The postmaster goes at once, its children when they notice, which is waited for; `start` recovers."""
+        pid = self.process.pid
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = file.read().split()
         self.process.kill()
         self.process.wait()
+        levada.wait_for(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 60, "its children are gone")
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)

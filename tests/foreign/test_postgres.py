@@ -1,0 +1,99 @@
+"""PostgreSQL -> topic -> PostgreSQL while daemon and server are killed with SIGKILL at random moments: once all is quiet the copy equals
+the original, row for row."""
+import contextlib
+import random
+import shutil
+import tempfile
+import threading
+import time
+
+import pytest
+
+import connect
+import levada
+import postgres
+
+KILLS = 3
+ROWS = 20_000
+CHURN = """DO $$ BEGIN
+  INSERT INTO items (name, price, doc) SELECT 'new ' || n, n / 7.0, jsonb_build_object('n', n) FROM generate_series(1, 20) n;
+  UPDATE items SET price = coalesce(price, 0) + 1, seen = now() WHERE id % 97 = {0};
+  UPDATE items SET name = NULL, doc = doc || '{{"big": "x"}}' WHERE id % 89 = {0};
+  DELETE FROM items WHERE id % 101 = {0};
+END $$"""
+SUMMARY = "SELECT count(*) || ' rows ' || md5(string_agg(md5(t::text), '' ORDER BY id)) FROM (SELECT id, name, price, seen, doc FROM items) t"
+
+
+@pytest.fixture
+def server():
+    """A server with two databases; its directory is one that the user postgres can reach."""
+    home = tempfile.mkdtemp(prefix="levada-pg-")
+    server = postgres.Server(home)
+    for database in ("shop", "copy"):
+        server.sql(f"CREATE DATABASE {database}")
+    yield server
+    server.stop()
+    shutil.rmtree(home)
+
+
+def source(server):
+    return {"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "topic.prefix": "shop", "plugin.name": "pgoutput",
+            "publication.autocreate.mode": "filtered", "table.include.list": "public.items", "database.hostname": "127.0.0.1",
+            "database.port": str(server.port), "database.user": "postgres", "database.dbname": "shop",
+            "key.converter": connect.JSON, "value.converter": connect.JSON}
+
+
+def sink(server):
+    return {"connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector", "topics": "shop.public.items",
+            "connection.url": f"jdbc:postgresql://127.0.0.1:{server.port}/copy", "connection.username": "postgres",
+            "collection.name.format": "${source.table}", "insert.mode": "upsert", "primary.key.mode": "record_key",
+            "delete.enabled": "true", "schema.evolution": "basic", "key.converter": connect.JSON, "value.converter": connect.JSON}
+
+
+@contextlib.contextmanager
+def changes(server):
+    """The table changes all the time; a statement that a crash cuts off is one that never was."""
+    ended, done = threading.Event(), []
+
+    def work():
+        while not ended.wait(0.05):
+            done.append(server.sql(CHURN.format(len(done) % 83), "shop", check=False))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield done
+    finally:
+        ended.set()
+        thread.join()
+
+
+def wait_until_equal(daemon, server):
+    def equal():
+        wanted = server.sql(SUMMARY, "shop")
+        return wanted if server.sql(SUMMARY, "copy", check=False) == wanted else None
+
+    return levada.wait_for(equal, 180, lambda: f"the copy has {server.sql(SUMMARY, 'copy', check=False)} of {server.sql(SUMMARY, 'shop')}; "
+                           f"{connect.Connect(daemon.rest_url).get('/v1/connectors')}")
+
+
+@pytest.mark.timeout(3600)
+def test_the_copy_equals_the_table_after_kills_of_daemon_and_server(daemons, server, rounds):
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance, daemon = random.Random(seed), daemons()
+    server.sql("CREATE TABLE items (id bigserial PRIMARY KEY, name text, price numeric(20, 4), seen timestamptz DEFAULT now(), doc jsonb)", "shop")
+    server.sql(f"INSERT INTO items (name, price, doc) SELECT 'item ' || n, n / 3.0, '{{}}' FROM generate_series(1, {ROWS}) n", "shop")
+    worker = connect.Connect(daemon.rest_url)
+    assert worker.create("shop", source(server)).status == 201
+    assert worker.create("copy", sink(server)).status == 201
+    for number in range(rounds):
+        with changes(server) as done:
+            for _ in range(KILLS):
+                time.sleep(chance.uniform(0.1, 1.5))
+                victim = chance.choice([daemon, server])
+                victim.kill9()
+                time.sleep(chance.uniform(0, 0.5))
+                victim.start()
+        print(f"round {number}: {len(done)} changes, {wait_until_equal(daemon, server)}")
+    assert daemon.stop() == 0
