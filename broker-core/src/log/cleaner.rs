@@ -128,7 +128,10 @@ impl Inner {
         for pair in segments.windows(2) {
             let [segment, next] = pair else { continue };
             let newest_ms = segment.max_timestamp()?;
-            if next.base_offset > bound || newest_ms > now_ms.saturating_sub(config.min_compaction_lag_ms) {
+            let lag = config.min_compaction_lag_ms;
+            // Without a lag timestamps say nothing: they may lie in the future.
+            let is_young = lag > 0 && newest_ms > now_ms.saturating_sub(lag);
+            if next.base_offset > bound || is_young {
                 break;
             }
             if next.base_offset <= dirty_from {

@@ -273,7 +273,9 @@ impl Loader<'_> {
         let mut dropped = segments.split_off(kept);
         for segment in &dropped {
             tracing::error!(partition = %self.name, base_offset = segment.base_offset, bytes = segment.size(), "dropping a segment behind damage");
-            for path in segment.mark_deleted()? {
+            let mut marked = Vec::new();
+            segment.mark_deleted(&mut marked)?;
+            for path in marked {
                 self.disk().remove_file(&path)?;
             }
         }

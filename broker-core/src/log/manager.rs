@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::checkpoint::{LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
+use super::checkpoint::{self, LOG_START_FILE, Offsets, PARTITION_METADATA_FILE, RECOVERY_POINT_FILE};
 use super::dir_identity::open_dir;
 use super::loader::{Checkpointed, LoadContext, load};
 use super::partition_log::Inner;
@@ -218,6 +218,7 @@ impl LogManager {
         let dir_state = self.emptiest_dir()?;
         self.forget_deleted(dir_state, &partition)?;
         let context = &dir_state.context;
+        self.set_former_aside(&context.log_dir, &partition, topic_id)?;
         let dir = context.log_dir.path().join(partition.dir_name());
         let fresh = Checkpointed { clean: true, certain: true, ..Checkpointed::default() };
         let log = load(context, partition.clone(), dir, fresh, config, topic_id)?;
@@ -247,7 +248,7 @@ impl LogManager {
             rename_dir(inner, &to)?;
             let delay = Duration::from_millis(inner.config.load().file_delete_delay_ms.max(0) as u64);
             inner.log_dir.remove_later(vec![to], inner.env.clock.now() + delay);
-            Ok(())
+            sync_names(inner)
         })
         .await?
     }
@@ -261,18 +262,48 @@ impl LogManager {
             path = %to.display(), topic_id = %id, records = log.log_end_offset() - log.log_start_offset(),
             "set aside a partition of a topic that the cluster's metadata does not know; remove the directory when its records are not needed"
         );
-        log.run(IoClass::Maintenance, move |inner| rename_dir(inner, &to)).await?
+        log.run(IoClass::Maintenance, move |inner| rename_dir(inner, &to).and_then(|()| sync_names(inner))).await?
     }
 
     /// Ends a partition's use; gives the name its directory gets.
     fn take_away(&self, partition: &TopicPartition, suffix: &str) -> Option<(PartitionLog, PathBuf)> {
         let log = self.partitions.write().remove(partition)?;
         log.inner.close();
+        let to = self.name_aside(&log.inner.log_dir, partition, suffix);
+        Some((log, to))
+    }
+
+    /// A name that no other directory has, for one that is no partition's any more.
+    fn name_aside(&self, log_dir: &LogDir, partition: &TopicPartition, suffix: &str) -> PathBuf {
         let suffix = format!("-{}.{:016x}{suffix}", partition.partition(), self.env.rng.next_u64());
         // A file name has at most 255 bytes; topic names are ASCII.
         let topic: String = partition.topic().chars().take(255 - suffix.len()).collect();
-        let to = log.inner.log_dir.path().join(format!("{topic}{suffix}"));
-        Some((log, to))
+        log_dir.path().join(format!("{topic}{suffix}"))
+    }
+
+    /// Sets aside what a former topic of the same name has left, where its directory could not be renamed when it was deleted: its records
+    /// are none of the new topic's.
+    fn set_former_aside(
+        &self,
+        log_dir: &LogDir,
+        partition: &TopicPartition,
+        topic_id: Option<Uuid>,
+    ) -> Result<(), LogError> {
+        let disk = &*self.env.disk;
+        let dir = log_dir.path().join(partition.dir_name());
+        let found = checkpoint::read_topic_id(disk, &dir.join(PARTITION_METADATA_FILE)).ok().flatten();
+        if topic_id.is_none() || found.is_none() || found == topic_id {
+            return Ok(());
+        }
+        let to = self.name_aside(log_dir, partition, STRAY_SUFFIX);
+        tracing::warn!(path = %to.display(), "set aside what a former topic of the same name has left");
+        disk.rename(&dir, &to).and_then(|()| disk.sync_dir(log_dir.path())).map_err(|error| {
+            if LogError::is_full(&error) {
+                log_dir.storage_full()
+            } else {
+                log_dir.fail("setting a partition aside", &error)
+            }
+        })
     }
 
     /// Tells every partition of a log directory that it is out of service: none of them becomes durable any more, whosever write it was
@@ -301,9 +332,13 @@ impl LogManager {
     }
 }
 
-/// Gives a closed partition's directory another name, durably.
+/// Gives a closed partition's directory another name.
 fn rename_dir(inner: &Inner, to: &Path) -> Result<(), LogError> {
     let _writer = inner.writer.lock();
-    let renamed = inner.env.disk.rename(&inner.dir, to).and_then(|()| inner.env.disk.sync_dir(inner.log_dir.path()));
-    renamed.map_err(|error| inner.write_failed("deleting a partition", &error))
+    inner.env.disk.rename(&inner.dir, to).map_err(|error| inner.write_failed("deleting a partition", &error))
+}
+
+/// Makes the names in the log directory durable.
+fn sync_names(inner: &Inner) -> Result<(), LogError> {
+    inner.env.disk.sync_dir(inner.log_dir.path()).map_err(|error| inner.write_failed("deleting a partition", &error))
 }

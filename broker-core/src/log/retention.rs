@@ -53,23 +53,24 @@ impl Inner {
         self.log_start_offset.fetch_max(new_start, Ordering::AcqRel);
         self.epochs.lock().truncate_from_start(self.log_start());
         drop(writer);
-        for segment in gone {
-            self.discard(segment).map_err(|error| self.write_failed("deleting a segment", &error))?;
-        }
+        // They have left the list: what can't go now goes at the next start, and does not hold back the others.
+        let discarded = gone.iter().map(|segment| self.discard(segment)).fold(Ok(()), io::Result::and);
+        discarded.map_err(|error| self.write_failed("deleting a segment", &error))?;
         tracing::info!(partition = %self.topic_partition, segments = count, log_start_offset = new_start, "deleted old segments");
         Ok(count)
     }
 
     /// Marks the files of a segment that left the list as deleted and has them removed after `file.delete.delay.ms`.
     pub(super) fn discard(&self, segment: &Segment) -> io::Result<()> {
-        let mut files = segment.mark_deleted()?;
+        let mut files = Vec::new();
+        let marked = segment.mark_deleted(&mut files);
         let snapshot = segment.dir().join(file_name(segment.base_offset, SNAPSHOT_SUFFIX));
         if self.env.disk.exists(&snapshot) {
             files.push(snapshot);
         }
         let delay = Duration::from_millis(self.config.load().file_delete_delay_ms.max(0) as u64);
         self.log_dir.remove_later(files, self.env.clock.now() + delay);
-        Ok(())
+        marked
     }
 
     /// How many segments from the front may go. Only what is below the high watermark ever goes.

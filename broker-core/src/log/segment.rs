@@ -395,8 +395,8 @@ impl Segment {
     }
 
     /// Gives all files of the segment another suffix at their end, as Kafka marks what is to be deleted.
-    pub(super) fn mark_deleted(&self) -> io::Result<Vec<PathBuf>> {
-        let mut renamed = Vec::new();
+    /// `renamed` gets their new names, also those before an error.
+    pub(super) fn mark_deleted(&self, renamed: &mut Vec<PathBuf>) -> io::Result<()> {
         for suffix in SEGMENT_SUFFIXES {
             let (from, to) = (self.path(suffix), self.path(&format!("{suffix}{DELETED_SUFFIX}")));
             match self.disk.rename(&from, &to) {
@@ -405,7 +405,7 @@ impl Segment {
                 Err(error) => return Err(error),
             }
         }
-        Ok(renamed)
+        Ok(())
     }
 }
 

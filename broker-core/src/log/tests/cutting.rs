@@ -81,6 +81,23 @@ async fn offsets_survive_a_crash_after_everything_expired() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_deleted_topic_left_under_its_name_is_no_part_of_the_next_one() {
+    let (sim, manager, _) = sim(23, LogConfig::default()).await;
+    let name = TopicPartition::new("again", 0);
+    let log = manager.create(name.clone(), Some(uuid::Uuid::from_u128(1)), LogConfig::default()).await.unwrap();
+    fill(&log, 0, 3).await;
+    log.wait_durable(3).await.unwrap();
+    manager.delete(&name).await.unwrap();
+    // As if the rename had failed.
+    let dir = Path::new(DIR);
+    let deleted = sim.disk.read_dir(dir).unwrap().into_iter().find(|entry| entry.name.ends_with("-delete")).unwrap();
+    sim.disk.rename(&dir.join(&deleted.name), &dir.join("again-0")).unwrap();
+    let log = manager.create(name, Some(uuid::Uuid::from_u128(2)), LogConfig::default()).await.unwrap();
+    assert_eq!((log.log_end_offset(), log.topic_id()), (0, Some(uuid::Uuid::from_u128(2))));
+    assert!(sim.disk.read_dir(dir).unwrap().iter().any(|entry| entry.name.ends_with("-stray")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deleted_partition_is_gone_at_once_and_its_files_later() {
     let (sim, manager, log) = sim(21, LogConfig::default()).await;
     manager.start_background();
