@@ -53,9 +53,10 @@ impl Inner {
         self.log_start_offset.fetch_max(new_start, Ordering::AcqRel);
         self.epochs.lock().truncate_from_start(self.log_start());
         drop(writer);
-        // They have left the list: what can't go now goes at the next start, and does not hold back the others.
-        let discarded = gone.iter().map(|segment| self.discard(segment)).fold(Ok(()), io::Result::and);
-        discarded.map_err(|error| self.write_failed("deleting a segment", &error))?;
+        // The first one that can't go holds back those behind it, so that what the next start finds has no hole.
+        for segment in gone {
+            self.discard(segment).map_err(|error| self.write_failed("deleting a segment", &error))?;
+        }
         tracing::info!(partition = %self.topic_partition, segments = count, log_start_offset = new_start, "deleted old segments");
         Ok(count)
     }
