@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use levada_env::process::is_out_of_descriptors;
 use levada_env::{Disk, IoClass};
 
 use super::checkpoint::{self, CLEANER_FILE, HIGH_WATERMARK_FILE, LOG_START_FILE, Offsets, RECOVERY_POINT_FILE};
@@ -89,7 +90,7 @@ impl LogManager {
             }
             for file in files {
                 if let Err(error) = self.write_checkpoint(dir, file) {
-                    if LogError::is_full(&error) || LogError::is_out_of_descriptors(&error) {
+                    if LogError::is_full(&error) || is_out_of_descriptors(&error) {
                         tracing::warn!(file, %error, "a checkpoint can't be written, keeping the old one");
                     } else {
                         dir.context.log_dir.fail("writing a checkpoint", &error);
@@ -142,10 +143,7 @@ impl LogManager {
         for file in ALL {
             let listed = dir.written.lock().get(file).is_some_and(|offsets| offsets.contains_key(partition));
             if listed && let Err(error) = self.write_checkpoint(dir, file) {
-                if LogError::is_full(&error) {
-                    return Err(dir.context.log_dir.storage_full());
-                }
-                return Err(dir.context.log_dir.fail("writing a checkpoint", &error));
+                return Err(dir.context.log_dir.write_failed("writing a checkpoint", &error));
             }
         }
         Ok(())

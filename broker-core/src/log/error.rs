@@ -104,11 +104,6 @@ impl LogError {
         matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
-    /// Whether a file could not be opened because the process or the system has too many open: that passes too.
-    pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
-        levada_env::process::is_out_of_descriptors(error)
-    }
-
     pub(super) fn corrupt(path: impl Into<PathBuf>, reason: impl Into<Arc<str>>) -> Self {
         Self::Corrupt { path: Arc::new(path.into()), reason: reason.into() }
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use levada_env::disk::{DiskLock, FileKind};
+use levada_env::process::is_out_of_descriptors;
 use levada_env::{Env, Instant, time::Duration};
 use parking_lot::{Mutex, RwLock};
 
@@ -212,6 +213,19 @@ impl LogDir {
             tracing::warn!(%dir, reserve, refused, "no disk space left beside the reserve, records are refused until there is some");
         }
         LogError::StorageFull { dir: Arc::clone(&self.path) }
+    }
+
+    /// An error of a write or a directory change: a full disk and too many open files pass, anything else takes the directory out of service.
+    pub(super) fn write_failed(&self, operation: &str, error: &io::Error) -> LogError {
+        if LogError::is_full(error) {
+            return self.storage_full();
+        }
+        if is_out_of_descriptors(error) {
+            tracing::warn!(operation, %error, "too many open files; raise the limit of open files (ulimit -n)");
+            let code = error.raw_os_error().unwrap_or_default();
+            return LogError::io("opening a file")(io::Error::from_raw_os_error(code));
+        }
+        self.fail(operation, error)
     }
 
     /// How records were made durable so far.

@@ -297,13 +297,8 @@ impl LogManager {
         }
         let to = self.name_aside(log_dir, partition, STRAY_SUFFIX);
         tracing::warn!(path = %to.display(), "set aside what a former topic of the same name has left");
-        disk.rename(&dir, &to).and_then(|()| disk.sync_dir(log_dir.path())).map_err(|error| {
-            if LogError::is_full(&error) {
-                log_dir.storage_full()
-            } else {
-                log_dir.fail("setting a partition aside", &error)
-            }
-        })
+        let renamed = disk.rename(&dir, &to).and_then(|()| disk.sync_dir(log_dir.path()));
+        renamed.map_err(|error| log_dir.write_failed("setting a partition aside", &error))
     }
 
     /// Tells every partition of a log directory that it is out of service: none of them becomes durable any more, whosever write it was

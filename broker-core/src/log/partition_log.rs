@@ -201,21 +201,12 @@ impl Inner {
         Ok(())
     }
 
-    /// An error of a write or a directory change: a full disk and too many open files pass, and so do names that are gone because the
-    /// partition is deleted; anything else takes the directory out of service.
+    /// [`LogDir::write_failed`], but names that are gone because the partition is deleted pass too.
     pub(super) fn write_failed(&self, operation: &str, error: &io::Error) -> LogError {
-        if LogError::is_full(error) {
-            return self.log_dir.storage_full();
-        }
-        if LogError::is_out_of_descriptors(error) {
-            tracing::warn!(operation, %error, "too many open files; raise the limit of open files (ulimit -n)");
-            let code = error.raw_os_error().unwrap_or_default();
-            return LogError::io("opening a file")(io::Error::from_raw_os_error(code));
-        }
         if error.kind() == io::ErrorKind::NotFound && self.is_closed() {
             return LogError::Closed;
         }
-        self.log_dir.fail(operation, error)
+        self.log_dir.write_failed(operation, error)
     }
 }
 

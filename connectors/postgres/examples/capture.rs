@@ -3,6 +3,7 @@
 //! `cargo run --release -p levada-connector-postgres --example capture [ROWS] [CHANGES]` starts a server of its own and
 //! prints rows per second and the reader's CPU time, beside COPY to /dev/null by psql.
 
+mod measure;
 #[path = "../tests/it/server.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod server;
@@ -10,8 +11,9 @@ mod server;
 mod world;
 
 use levada_connector_api::testkit::{Offsets, SourceRun};
+use measure::{cpu, report};
 use server::Server;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const TABLE: &str = "CREATE TABLE bench (id bigserial PRIMARY KEY, name text, n int, price numeric(12,2), at timestamptz, \
                      doc jsonb, ok bool, uid uuid)";
@@ -51,22 +53,4 @@ fn take(what: &str, run: &mut SourceRun, count: usize) {
         run.commit().unwrap();
     }
     report(what, count, started.elapsed(), cpu() - before);
-}
-
-#[expect(clippy::print_stdout, reason = "its output")]
-fn report(what: &str, count: usize, time: Duration, cpu: f64) {
-    let rate = count as f64 / time.as_secs_f64();
-    println!(
-        "{what}: {count} in {:.2} s, {rate:.0}/s, {:.1} CPU s per million",
-        time.as_secs_f64(),
-        cpu * 1e6 / count as f64
-    );
-}
-
-/// CPU seconds of this process.
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: f64 = fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum();
-    ticks / 100.0
 }

@@ -3,6 +3,7 @@
 //! `cargo run --release -p levada-connector-postgres --example sink [ROWS]` starts a server of its own and prints rows per
 //! second and this process's CPU time, beside COPY and multi-row upserts of the same rows by psql.
 
+mod measure;
 #[path = "../tests/it/server.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod server;
@@ -11,11 +12,9 @@ use levada_connector_api::{
     Config, Field, Schema, SchemaType, SinkRecord, Struct, TimestampType, TopicPartition, Value, logical,
     testkit::{GroupOffsets, SinkRun},
 };
+use measure::{cpu, report};
 use server::Server;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 const COLUMNS: &str =
     "(id bigint PRIMARY KEY, name text, n int, price numeric, at timestamptz, doc json, ok bool, uid uuid)";
@@ -149,22 +148,4 @@ fn records(rows: usize) -> Vec<SinkRecord> {
         }
     };
     (0..rows).map(record).collect()
-}
-
-#[expect(clippy::print_stdout, reason = "its output")]
-fn report(what: &str, count: usize, time: Duration, cpu: f64) {
-    let rate = count as f64 / time.as_secs_f64();
-    println!(
-        "{what}: {count} in {:.2} s, {rate:.0}/s, {:.1} CPU s per million",
-        time.as_secs_f64(),
-        cpu * 1e6 / count as f64
-    );
-}
-
-/// CPU seconds of this process.
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: f64 = fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum();
-    ticks / 100.0
 }

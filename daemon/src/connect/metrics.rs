@@ -1,6 +1,6 @@
 //! The worker's metrics under the names that Connect's JMX exporter gives, so that existing dashboards work.
 
-use super::{health, herder::View, task::TaskMetrics};
+use super::{herder::View, task::TaskMetrics};
 use crate::telemetry::text::{MetricKind, MetricsText};
 use levada_connector_api::Progress;
 
@@ -11,13 +11,8 @@ pub fn write(view: &View, abandoned_threads: usize, page: &mut MetricsText) {
     worker(names.len(), running.len(), abandoned_threads, page);
     for name in &names {
         let connector = ("connector", name.as_str());
-        let tasks: Vec<_> = running
-            .iter()
-            .filter(|(id, _)| *id.connector == **name)
-            .map(|(id, task)| (id.task, task.health()))
-            .collect();
         let status = view.status(name);
-        let health = health::derive(status.as_ref(), &tasks, view.operation(name));
+        let (_, health) = view.health(name, status.as_ref(), &running);
         page.gauge(
             "levada_connector_health",
             "1 for the health that is derived from states and progress.",

@@ -8,10 +8,7 @@ use super::{
     extract::{Json, Params, Query},
     paths,
 };
-use crate::{
-    connect::{health, herder::HerderError},
-    telemetry::Logger,
-};
+use crate::{connect::herder::HerderError, telemetry::Logger};
 use axum::{
     Json as Answer,
     extract::State,
@@ -120,9 +117,7 @@ pub async fn connectors_health(State(rest): State<RestState>) -> Answer<Value> {
     let view = rest.herder.view();
     let running = view.running_tasks();
     let of = |name: String| {
-        let tasks = running.iter().filter(|(id, _)| *id.connector == *name);
-        let tasks: Vec<_> = tasks.map(|(id, task)| (id.task, task.health())).collect();
-        let health = health::derive(view.status(&name).as_ref(), &tasks, view.operation(&name));
+        let (_, health) = view.health(&name, view.status(&name).as_ref(), &running);
         json!({ "name": name, "health": health.state.name(), "causes": health.causes })
     };
     Answer(Value::Array(view.names().into_iter().map(of).collect()))
@@ -136,9 +131,7 @@ pub async fn connector_health(State(rest): State<RestState>, params: Params) -> 
     if status.is_none() && !view.contains(name) {
         return Err(not_found(name));
     }
-    let running = view.running_tasks().into_iter().filter(|(id, _)| &*id.connector == name);
-    let tasks: Vec<_> = running.map(|(id, task)| (id.task, task.health())).collect();
-    let health = health::derive(status.as_ref(), &tasks, view.operation(name));
+    let (tasks, health) = view.health(name, status.as_ref(), &view.running_tasks());
     let tasks: Vec<Value> = tasks
         .iter()
         .map(|(number, health)| {

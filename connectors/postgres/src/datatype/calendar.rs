@@ -9,28 +9,16 @@ pub fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// Year, month and day of days since 1970-01-01; the year before 1 is 0.
-pub fn date_of(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use levada_connector_api::java_text::civil;
 
     #[test]
     fn days_and_dates_are_each_others_reverse() {
         for number in (-2_500_000..3_000_000).step_by(37).chain([-719_163, -719_162, 19_782, 11_016, 11_017]) {
-            let (year, month, day) = date_of(number);
-            assert_eq!(days(year, month, day), number);
+            let (year, month, day) = civil(number);
+            assert_eq!(days(year, month.into(), day.into()), number);
             assert!((1..=12).contains(&month) && (1..=31).contains(&day));
         }
     }

@@ -17,8 +17,9 @@ mod registry;
 mod schemas;
 mod time;
 
-pub use calendar::{date_of, days};
+pub use calendar::days;
 pub use codec::Codec;
 pub use decode::{Decode, DecodeError, Placeholder, binary, hex_digits};
 pub use default::default_value;
 pub use registry::{Kind, TypeInfo, TypeRegistry};
+pub use time::Unit;

@@ -9,7 +9,7 @@ mod tls;
 pub use dial::{Dialer, Stream};
 pub use replication::{Frame, PG_EPOCH_MICROS, Replication};
 pub use session::Login;
-pub use sql::{Sql, identifier, literal};
+pub use sql::{Sql, identifier, literal, open};
 
 /// Settings that decide how the server writes values; the same for every session, so that a snapshot's values are those
 /// of the stream.

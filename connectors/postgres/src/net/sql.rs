@@ -1,6 +1,6 @@
 //! The SQL client over our own streams, so that hosts and TLS are the same for every session.
 
-use super::{Dialer, SESSION, session::Login};
+use super::{Dialer, SESSION, Stream, session::Login};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use futures_util::Stream as _;
@@ -21,30 +21,39 @@ impl Drop for Sql {
     }
 }
 
+impl Login {
+    /// The client's configuration for it, on a stream of our own.
+    pub fn client(&self) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config.user(&self.user).dbname(&self.database);
+        // The stream is under TLS already, where the mode wants it.
+        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+        if let Some(password) = &self.password {
+            config.password(password.reveal());
+        }
+        config
+    }
+}
+
+/// Logs in on a stream; the session is driven by a task of the current runtime.
+pub async fn open(config: &tokio_postgres::Config, stream: Stream) -> Result<(Client, JoinHandle<()>)> {
+    let connected = config.connect_raw(stream, NoTls).await;
+    let (client, connection) = connected.map_err(|error| Error::sql("the session is refused", &error))?;
+    let driver = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "an SQL session ended");
+        }
+    });
+    Ok((client, driver))
+}
+
 impl Sql {
     /// Opens a session. Queries take at most `timeout`; copies are not counted.
     pub async fn connect(dialer: &Dialer, login: &Login, timeout: Option<Duration>) -> Result<Self> {
-        let mut config = tokio_postgres::Config::new();
-        config.user(&login.user).dbname(&login.database).application_name("levada");
-        // The stream is under TLS already, where the mode wants it.
-        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+        let mut config = login.client();
+        config.application_name("levada");
         config.options(SESSION.map(|(name, value)| format!("-c {name}={}", value.replace(' ', "\\ "))).join(" "));
-        if let Some(password) = &login.password {
-            config.password(password.reveal());
-        }
-        let config = &config;
-        let (client, driver) = dialer
-            .session(async move |stream| {
-                let connected = config.connect_raw(stream, NoTls).await;
-                let (client, connection) = connected.map_err(|error| Error::sql("the session is refused", &error))?;
-                let driver = tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "an SQL session ended");
-                    }
-                });
-                Ok((client, driver))
-            })
-            .await?;
+        let (client, driver) = dialer.session(async |stream| open(&config, stream).await).await?;
         Ok(Self { client, driver, timeout })
     }
 

@@ -3,14 +3,14 @@
 use super::config::Settings;
 use crate::{
     error::{Error, Result},
-    net::{Dialer, SESSION},
+    net::{self, Dialer, SESSION},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::Sink as _;
 use std::{cell::RefCell, collections::HashMap, future::poll_fn, pin::pin};
 use tokio::task::JoinHandle;
 use tokio_postgres::{
-    Client, NoTls, SimpleQueryMessage, SimpleQueryRow, Statement,
+    Client, SimpleQueryMessage, SimpleQueryRow, Statement,
     types::{IsNull, ToSql, Type, to_sql_checked},
 };
 
@@ -57,26 +57,14 @@ impl Session {
     /// Opens one with a server that takes writes.
     pub async fn connect(settings: &Settings, dialer: &Dialer) -> Result<Self> {
         let url = &settings.url;
-        let mut config = tokio_postgres::Config::new();
-        config.user(&settings.login.user).dbname(&settings.login.database);
+        let mut config = settings.login.client();
         config.application_name(url.get("ApplicationName").unwrap_or("levada"));
-        // The stream is under TLS already, where the mode wants it.
-        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
         config.options(options(settings));
-        if let Some(password) = &settings.login.password {
-            config.password(password.reveal());
-        }
         let any = matches!(url.get("targetServerType"), Some("any"));
         let config = &config;
         let (client, driver) = dialer
             .session(async move |stream| {
-                let connected = config.connect_raw(stream, NoTls).await;
-                let (client, connection) = connected.map_err(|error| Error::sql("the session is refused", &error))?;
-                let driver = tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "a session of a sink ended");
-                    }
-                });
+                let (client, driver) = net::open(config, stream).await?;
                 let standby = client.simple_query("SELECT pg_is_in_recovery()").await;
                 let standby = standby.map_err(|error| Error::sql("the server's role can't be read", &error))?;
                 let yes = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"));

@@ -243,7 +243,7 @@ impl Actor {
             Err(error) => {
                 // The task configurations may be gone while the target is what it was.
                 if let Some(slot) = self.slots.get_mut(&name) {
-                    slot.outdated = true;
+                    slot.restart = true;
                 }
                 let _ = reply.send(Err(error.into()));
             }
@@ -289,14 +289,13 @@ impl Actor {
                     let slot = self.slots.entry(name.clone()).or_default();
                     if stopped {
                         slot.failed = None;
-                        slot.restart = false;
-                        slot.outdated = true;
+                        slot.restart = true;
                     }
                     name
                 }
                 ConfigChange::Removed(name) => {
                     if let Some(slot) = self.slots.get_mut(&name) {
-                        slot.outdated = true;
+                        slot.restart = true;
                     }
                     name
                 }
@@ -362,7 +361,6 @@ impl Actor {
                 tokio::spawn(operation.stop_tasks(numbers, running, done));
             }
             Step::StartInstance => {
-                slot.outdated = false;
                 let config = entry.and_then(|entry| entry.config).unwrap_or_default();
                 tokio::spawn(operation.start_instance(config, done));
             }

@@ -37,11 +37,10 @@ pub(super) struct Slot {
     pub instance: Option<Instance>,
     /// The configuration of the last start that failed; it is not tried again before something changes.
     pub failed: Option<Config>,
-    /// Whether the instance shall be made anew.
+    /// Whether the instance shall be made anew: on request, or because the connector was stopped or deleted since its
+    /// start. The task configurations that it made are gone then, so it can't serve what is wanted next, even where its
+    /// own configuration is the same.
     pub restart: bool,
-    /// Whether the connector was stopped or deleted since the instance's start: the task configurations that it made are
-    /// gone, so it can't serve what is wanted next, even where its own configuration is the same.
-    pub outdated: bool,
     pub tasks: BTreeMap<usize, TaskSlot>,
     /// Whether an operation is under way; there is at most one per connector.
     pub busy: bool,
@@ -85,7 +84,7 @@ pub(super) fn next_step(wanted: Option<&ConnectorEntry>, slot: &Slot) -> Step {
     let config = wanted.and_then(|entry| entry.config.as_ref());
     let runs = target == TargetState::Started;
     if let Some(instance) = &slot.instance
-        && (!runs || slot.restart || slot.outdated || Some(&instance.config) != config)
+        && (!runs || slot.restart || Some(&instance.config) != config)
     {
         return Step::StopInstance;
     }
@@ -265,7 +264,7 @@ mod tests {
     fn an_instance_that_was_to_stop_is_made_anew_even_if_it_is_wanted_again() {
         let connector = config(&[("name", "c")]);
         let entry = wanted(&connector, &[], TargetState::Started);
-        let mut slot = Slot { outdated: true, ..running(&connector, &[]) };
+        let mut slot = Slot { restart: true, ..running(&connector, &[]) };
         assert_eq!(next_step(Some(&entry), &slot), Step::StopInstance);
         slot.instance = None;
         assert_eq!(next_step(Some(&entry), &slot), Step::StartInstance);

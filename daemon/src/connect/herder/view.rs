@@ -6,10 +6,11 @@ use super::{
     model::{ConnectorDescription, ConnectorStatus},
 };
 use crate::connect::{
+    health::{self, Health},
     plugin::Registry,
     sink_task::SinkTaskOptions,
     store::{ConfigState, StatusStore},
-    task::TaskId,
+    task::{TaskHealth, TaskId},
     worker::RunningTask,
 };
 use levada_connector_api::Config;
@@ -115,6 +116,20 @@ impl View {
     /// The tasks that run here.
     pub fn running_tasks(&self) -> Vec<(TaskId, Arc<dyn RunningTask>)> {
         self.tasks.read().iter().map(|(id, task)| (id.clone(), Arc::clone(task))).collect()
+    }
+
+    /// What the tasks of a connector among `running` say of themselves, and how that makes the connector, whose `status`
+    /// is given.
+    pub fn health(
+        &self,
+        name: &str,
+        status: Option<&ConnectorStatus>,
+        running: &[(TaskId, Arc<dyn RunningTask>)],
+    ) -> (Vec<(usize, TaskHealth)>, Health) {
+        let tasks = running.iter().filter(|(id, _)| *id.connector == *name);
+        let tasks: Vec<_> = tasks.map(|(id, task)| (id.task, task.health())).collect();
+        let health = health::derive(status, &tasks, self.operation(name));
+        (tasks, health)
     }
 
     /// A connector's configuration, or the 404 for it.

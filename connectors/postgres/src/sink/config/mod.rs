@@ -3,6 +3,7 @@
 mod aiven;
 mod confluent;
 mod debezium;
+mod jdbc;
 mod own;
 mod rules;
 mod settings;

@@ -74,15 +74,9 @@ fn shown<'a>(config: &'a Config, key: &str, default: &'a str) -> &'a str {
     config.get(key).map_or(default, |value| value.trim())
 }
 
-/// Names of the keys that differ between the dialects.
-struct Names {
-    dialect: Dialect,
-    pk_mode: &'static str,
-    pk_fields: &'static str,
-}
-
-fn common(config: &Config, names: &Names) -> Vec<KeyError> {
-    let mut errors: Vec<_> = limited(names.dialect, config, true)
+fn common(config: &Config, dialect: Dialect) -> Vec<KeyError> {
+    let names = dialect.key_names();
+    let mut errors: Vec<_> = limited(dialect, config, true)
         .map(|(key, reason)| KeyError::invalid(key, shown(config, key, ""), reason))
         .collect();
     let pk_mode = shown(config, names.pk_mode, "none");
@@ -106,12 +100,12 @@ fn common(config: &Config, names: &Names) -> Vec<KeyError> {
 
 /// Of Confluent's keys.
 pub fn confluent(config: &Config) -> Vec<KeyError> {
-    common(config, &Names { dialect: Dialect::Confluent, pk_mode: "pk.mode", pk_fields: "pk.fields" })
+    common(config, Dialect::Confluent)
 }
 
 /// Of Aiven's keys.
 pub fn aiven(config: &Config) -> Vec<KeyError> {
-    let mut errors = common(config, &Names { dialect: Dialect::Aiven, pk_mode: "pk.mode", pk_fields: "pk.fields" });
+    let mut errors = common(config, Dialect::Aiven);
     let mapping = shown(config, "topics.to.tables.mapping", "");
     let pairs = mapping.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     for pair in pairs {
@@ -125,8 +119,7 @@ pub fn aiven(config: &Config) -> Vec<KeyError> {
 
 /// Of Debezium's keys.
 pub fn debezium(config: &Config) -> Vec<KeyError> {
-    let names = Names { dialect: Dialect::Debezium, pk_mode: "primary.key.mode", pk_fields: "primary.key.fields" };
-    let mut errors = common(config, &names);
+    let mut errors = common(config, Dialect::Debezium);
     if !shown(config, "field.include.list", "").is_empty() && !shown(config, "field.exclude.list", "").is_empty() {
         let value = shown(config, "field.exclude.list", "");
         errors.push(KeyError::invalid(

@@ -1,6 +1,10 @@
 //! What a task works by, whatever dialect its keys are in.
 
-use super::{AivenConfig, ConfluentConfig, DebeziumConfig, JdbcUrl, NestedValues, OwnConfig, own::ExactlyOnceMode};
+use super::{
+    AivenConfig, ConfluentConfig, DebeziumConfig, JdbcUrl, NestedValues, OwnConfig,
+    jdbc::{JdbcConnection, JdbcRows},
+    own::ExactlyOnceMode,
+};
 use crate::{
     config::{ConnectionConfig, SslMode},
     net::Login,
@@ -176,6 +180,16 @@ const DEBEZIUM: KeyNames = KeyNames {
     max_retries: "flush.max.retries",
 };
 
+impl Dialect {
+    /// How its keys are called.
+    pub fn key_names(self) -> KeyNames {
+        match self {
+            Self::Debezium => DEBEZIUM,
+            Self::Confluent | Self::Aiven => JDBC,
+        }
+    }
+}
+
 impl Settings {
     /// Of a configuration in `dialect`.
     pub fn read(dialect: Dialect, config: &Config) -> Result<Self> {
@@ -199,7 +213,7 @@ impl Settings {
             retry_backoff: config.retry_backoff,
             own: config.own,
         };
-        let mut settings = Self::common(Dialect::Debezium, DEBEZIUM, given)?;
+        let mut settings = Self::common(Dialect::Debezium, given)?;
         let format = config.table_format_before.filter(|_| config.table_format == "${topic}");
         settings.naming = Naming::debezium(format.unwrap_or(config.table_format));
         settings.delete = config.delete;
@@ -212,55 +226,53 @@ impl Settings {
     }
 
     fn confluent(config: ConfluentConfig) -> Result<Self> {
-        let given = Given {
-            url: config.url,
-            user: config.user,
-            password: config.password,
-            insert_mode: config.insert_mode,
-            pk_mode: config.pk_mode,
-            pk_fields: config.pk_fields,
-            zone: config.zone,
-            max_retries: config.max_retries,
-            retry_backoff: config.retry_backoff,
-            own: config.own,
-        };
-        let mut settings = Self::common(Dialect::Confluent, JDBC, given)?;
+        let mut settings =
+            Self::jdbc(Dialect::Confluent, config.connection, config.insert_mode, &config.rows, config.own)?;
         settings.attempts = (config.attempts.max(1).unsigned_abs(), config.attempts_backoff);
-        settings.naming = Naming::jdbc(config.table_format, Vec::new(), false);
-        settings.delete = config.delete;
-        (settings.create, settings.evolve) = (config.create, config.evolve);
+        settings.naming = Naming::jdbc(config.rows.table_format, Vec::new(), false);
         settings.fold = config.quote.eq_ignore_ascii_case("never");
-        settings.fields = FieldFilter::new(config.fields_whitelist, Vec::new());
         settings.text_column = Some(config.text_column).filter(|name| !name.is_empty());
         settings.replace_null = config.replace_null;
         Ok(settings)
     }
 
     fn aiven(config: AivenConfig) -> Result<Self> {
-        let given = Given {
-            url: config.url,
-            user: config.user,
-            password: config.password,
-            insert_mode: config.insert_mode,
-            pk_mode: config.pk_mode,
-            pk_fields: config.pk_fields,
-            zone: config.zone,
-            max_retries: config.max_retries,
-            retry_backoff: config.retry_backoff,
-            own: config.own,
-        };
-        let mut settings = Self::common(Dialect::Aiven, JDBC, given)?;
+        let mut settings = Self::jdbc(Dialect::Aiven, config.connection, config.insert_mode, &config.rows, config.own)?;
         let pair = |pair: &String| pair.split_once(':').map(|(topic, table)| (topic.to_owned(), table.to_owned()));
         let mapping = config.mapping.unwrap_or_default().iter().filter_map(pair).collect();
-        settings.naming = Naming::jdbc(config.table_format, mapping, config.normalize);
-        settings.delete = config.delete;
-        (settings.create, settings.evolve) = (config.create, config.evolve);
+        settings.naming = Naming::jdbc(config.rows.table_format, mapping, config.normalize);
         settings.fold = !config.quote;
-        settings.fields = FieldFilter::new(config.fields_whitelist, Vec::new());
         Ok(settings)
     }
 
-    fn common(dialect: Dialect, keys: KeyNames, given: Given) -> Result<Self> {
+    /// Of the keys that Confluent and Aiven have both.
+    fn jdbc(
+        dialect: Dialect,
+        connection: JdbcConnection,
+        insert_mode: String,
+        rows: &JdbcRows,
+        own: OwnConfig,
+    ) -> Result<Self> {
+        let given = Given {
+            url: connection.url,
+            user: connection.user,
+            password: connection.password,
+            insert_mode,
+            pk_mode: rows.pk_mode.clone(),
+            pk_fields: rows.pk_fields.clone(),
+            zone: rows.zone.clone(),
+            max_retries: rows.max_retries,
+            retry_backoff: rows.retry_backoff,
+            own,
+        };
+        let mut settings = Self::common(dialect, given)?;
+        settings.delete = rows.delete;
+        (settings.create, settings.evolve) = (rows.create, rows.evolve);
+        settings.fields = FieldFilter::new(rows.fields_whitelist.clone(), Vec::new());
+        Ok(settings)
+    }
+
+    fn common(dialect: Dialect, given: Given) -> Result<Self> {
         let wrong = |reason: String| ConnectorError::config(format!("connection.url: {reason}"));
         let url = JdbcUrl::parse(&given.url).map_err(wrong)?;
         let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
@@ -288,7 +300,7 @@ impl Settings {
         let exactly_once = given.own.exactly_once == ExactlyOnceMode::Transaction;
         Ok(Self {
             dialect,
-            keys,
+            keys: dialect.key_names(),
             connection,
             url,
             login: Login { user, password, database },

@@ -11,6 +11,7 @@ mod time;
 pub use choose::DEBEZIUM_TIME;
 pub use nested::{is_nested, quote};
 
+use crate::datatype::Unit;
 use levada_connector_api::{Schema, Value};
 use number::float;
 use std::sync::Arc;
@@ -49,14 +50,6 @@ impl ColumnType {
     pub fn is(&self, names: &[&str]) -> bool {
         self.element.is_none() && names.contains(&self.name.as_str())
     }
-}
-
-/// Unit of a number of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    Millis,
-    Micros,
-    Nanos,
 }
 
 /// Structs with a form of their own.
@@ -215,4 +208,12 @@ pub fn integer(number: i64, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(buffer.get(at..).unwrap_or_default());
+}
+
+/// What `write` writes.
+#[cfg(test)]
+fn written(write: impl Fn(&mut Vec<u8>) -> Result<(), EncodeError>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
 }

@@ -167,14 +167,8 @@ pub fn is_nested(schema: &Schema) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::written as text, *};
     use std::sync::Arc;
-
-    fn text(write: impl Fn(&mut Vec<u8>) -> Result<(), EncodeError>) -> String {
-        let mut out = Vec::new();
-        write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
 
     #[test]
     fn arrays_are_quoted() {

@@ -116,14 +116,8 @@ pub fn bits(bytes: &[u8], width: Option<usize>, out: &mut Vec<u8>) -> Result<(),
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::written as text, *};
     use proptest::prelude::*;
-
-    fn text(write: impl Fn(&mut Vec<u8>) -> Result<(), EncodeError>) -> String {
-        let mut out = Vec::new();
-        write(&mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
 
     #[test]
     fn decimals_keep_every_digit() {

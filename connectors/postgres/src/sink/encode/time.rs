@@ -1,7 +1,7 @@
 //! Dates and times in the server's ISO form, the years before Christ with their era.
 
 use super::{EncodeError, Unit, checked};
-use crate::datatype::date_of;
+use levada_connector_api::java_text::civil;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
@@ -21,13 +21,13 @@ fn padded(number: u64, width: usize, out: &mut Vec<u8>) {
 
 /// The date without its era; true when that is BC.
 fn date(days: i64, out: &mut Vec<u8>) -> bool {
-    let (year, month, day) = date_of(days);
+    let (year, month, day) = civil(days);
     let bc = year <= 0;
     padded(if bc { 1 - year } else { year }.unsigned_abs(), 4, out);
     out.push(b'-');
-    padded(month.unsigned_abs(), 2, out);
+    padded(month.into(), 2, out);
     out.push(b'-');
-    padded(day.unsigned_abs(), 2, out);
+    padded(day.into(), 2, out);
     bc
 }
 
