@@ -8,7 +8,7 @@ use std::{
 };
 
 /// How long a harness waits before it says that a task hangs. Not a measure: far above what is needed.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_secs(180);
 /// The wait a poll is given.
 const POLL: Duration = Duration::from_millis(20);
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A wait that only a hanging task lives through.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_secs(180);
 
 /// A source and its outside world.
 pub struct SourceCase<'a> {

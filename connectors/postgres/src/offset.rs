@@ -65,8 +65,33 @@ pub struct Position {
 pub struct Resume {
     /// Transactions that commit behind it are streamed.
     pub from: u64,
-    /// In the first of them, the position up to which events were sent, and how many at that position.
-    pub skip: Option<(u64, u64)>,
+    /// What was sent of the one that was under way.
+    pub sent: Option<Sent>,
+}
+
+/// The events of a transaction that were sent before, when it had not been sent whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Number of the transaction; `None` stands for the first that comes.
+    pub xid: Option<i64>,
+    /// Position of the last event that was sent.
+    pub until: u64,
+    /// How many events at that position were sent.
+    pub count: u64,
+}
+
+impl Sent {
+    /// Whether it is about this transaction.
+    pub fn is_of(&self, xid: u32) -> bool {
+        self.xid.is_none_or(|own| own == i64::from(xid))
+    }
+
+    /// Whether the next event, at `lsn`, was sent; each is asked about once, in order.
+    pub fn has(&mut self, lsn: u64) -> bool {
+        let last = lsn == self.until && self.count > 0;
+        self.count -= u64::from(last);
+        lsn < self.until || last
+    }
 }
 
 /// The partition of a topic prefix.
@@ -85,8 +110,12 @@ impl Position {
     /// Where streaming goes on.
     pub fn resume(&self) -> Resume {
         let from = self.commit.or(self.processed).unwrap_or(self.lsn);
-        let skip = self.processed.filter(|processed| self.commit.is_some() && *processed > from);
-        Resume { from, skip: skip.map(|processed| (processed, self.events.max(1))) }
+        // Rows that lie before the last commit are of a transaction that began before that: ours are told apart by
+        // being set to the commit's position at each commit. Of Debezium's that is not known, so it is sent whole.
+        let ours = self.system.is_some();
+        let under_way = |processed: &u64| self.commit.is_some() && (*processed > from || (ours && *processed < from));
+        let until = self.processed.filter(under_way);
+        Resume { from, sent: until.map(|until| Sent { xid: self.tx_id, until, count: self.events.max(1) }) }
     }
 
     /// As an offset.
@@ -232,17 +261,45 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_of_a_transaction_is_told_whether_its_rows_lie_behind_the_last_commit_or_before() {
+        let resume = |processed, system: Option<&str>| {
+            let position = Position {
+                lsn: processed,
+                processed: Some(processed),
+                commit: Some(100),
+                tx_id: Some(7),
+                events: 2,
+                system: system.map(str::to_owned),
+                ..Position::default()
+            };
+            position.resume().sent
+        };
+        let sent = |until| Some(Sent { xid: Some(7), until, count: 2 });
+        assert_eq!(resume(120, Some("1")), sent(120));
+        assert_eq!(resume(80, Some("1")), sent(80));
+        assert_eq!(resume(100, Some("1")), None, "between two transactions");
+        assert_eq!(resume(80, None), None, "Debezium's may be of the one before");
+        let mut sent = sent(80).unwrap();
+        assert!(sent.is_of(7) && !sent.is_of(8));
+        let asked: Vec<_> = [70, 80, 80, 80, 90].into_iter().map(|lsn| sent.has(lsn)).collect();
+        assert_eq!(asked, [true, true, true, false, false]);
+    }
+
+    #[test]
     fn debeziums_offsets_are_understood() {
         let streaming = read(json!({
             "transaction_id": null, "lsn_proc": 24_023_128, "messageType": "INSERT", "lsn_commit": 24_023_000,
             "lsn": 24_023_128, "txId": 555, "ts_usec": 1_700_000_000_000_000_i64, "lsn_events_processed": 3
         }));
-        assert_eq!(streaming.resume(), Resume { from: 24_023_000, skip: Some((24_023_128, 3)) });
+        assert_eq!(
+            streaming.resume(),
+            Resume { from: 24_023_000, sent: Some(Sent { xid: Some(555), until: 24_023_128, count: 3 }) }
+        );
         let done = read(
             json!({"lsn": 5, "txId": 1, "ts_usec": 1, "snapshot": "INITIAL", "last_snapshot_record": true, "snapshot_completed": true}),
         );
         assert!(!done.in_snapshot());
-        assert_eq!(done.resume(), Resume { from: 5, skip: None });
+        assert_eq!(done.resume(), Resume { from: 5, sent: None });
         let midway = read(json!({"lsn": 5, "snapshot": true, "last_snapshot_record": false}));
         assert!(midway.in_snapshot());
         assert!(Position::from_offset(json!({"lsn": "x"}).as_object().unwrap()).is_err());

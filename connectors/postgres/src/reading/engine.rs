@@ -155,7 +155,7 @@ impl Engine {
                 return Err(Error::Stopped);
             }
         }
-        self.stream(replication).await
+        self.stream(replication, server.end).await
     }
 
     /// Sets the position to `at`, with nothing under way.

@@ -9,7 +9,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     event::{Moment, SnapshotMark},
+    lsn::Lsn,
     net::{Frame, Replication},
+    offset::Sent,
     pgoutput::{Message, OldRow, Tuple},
     table::{DecodedRow, RowError, Table},
 };
@@ -33,8 +35,10 @@ pub(super) struct Streaming {
     relations: HashMap<u32, Option<Arc<Table>>>,
     /// The transaction under way.
     transaction: Option<Transaction>,
-    /// Events of the first transaction that were sent before.
-    skip: Option<(u64, u64)>,
+    /// What was sent of a transaction before this stream began.
+    sent: Option<Sent>,
+    /// End of the server's log when it began: transactions that were sent before commit before it.
+    began_at: u64,
     /// Position behind the last commit, as events name it.
     last_commit: Option<u64>,
     /// End of what was received.
@@ -66,7 +70,7 @@ struct Transaction {
 
 impl Engine {
     /// Streams until a stop or a failure.
-    pub(super) async fn stream(&mut self, mut replication: Replication) -> Result<()> {
+    pub(super) async fn stream(&mut self, mut replication: Replication, end: Lsn) -> Result<()> {
         let resume = self.position.resume();
         self.start_stream(&mut replication, resume.from).await?;
         self.emitter.resume_transaction(self.position.transaction.clone());
@@ -75,7 +79,8 @@ impl Engine {
             replication,
             relations: HashMap::new(),
             transaction: None,
-            skip: resume.skip,
+            sent: resume.sent,
+            began_at: end.0,
             last_commit: self.position.commit.or(self.position.processed),
             received: resume.from,
             told: 0,
@@ -141,7 +146,7 @@ impl Engine {
                     }
                 }
                 Err(error) if is_gone(&error) => {
-                    let from = crate::lsn::Lsn(from);
+                    let from = Lsn(from);
                     return Err(Error::Gap(format!(
                         "{error}: changes behind {from} are missing. Set snapshot.mode=when_needed to read the tables \
                          anew, and max_slot_wal_keep_size on the server so that it does not happen again"
@@ -277,7 +282,7 @@ impl Engine {
     /// The server has sent everything up to `end`, and nothing of it is under way: the slot may follow once the offset
     /// does, so that a database without captured changes keeps no log for us.
     fn idle(&mut self, streaming: &Streaming, end: u64) {
-        if end <= self.position.commit.unwrap_or(0) || streaming.skip.is_some() {
+        if end <= self.position.commit.unwrap_or(0) || (streaming.sent.is_some() && end <= streaming.began_at) {
             return;
         }
         self.shared.telling.lag(Duration::ZERO);
@@ -324,7 +329,9 @@ impl Engine {
                 (self.position.lsn, self.position.events) = (end, 0);
                 (self.position.commit, self.position.processed) = (Some(end), Some(end));
                 self.position.message_type = Some("COMMIT".to_owned());
-                (streaming.transaction, streaming.skip, streaming.last_commit) = (None, None, Some(end));
+                let transaction = streaming.transaction.take();
+                streaming.sent.take_if(|sent| transaction.is_some_and(|transaction| sent.is_of(transaction.xid)));
+                streaming.last_commit = Some(end);
                 self.window_closed(streaming);
             }
             Message::Origin { lsn, name } => {
@@ -402,14 +409,9 @@ impl Engine {
         let known = streaming.relations.get(&oid);
         let table =
             known.ok_or_else(|| Error::Protocol("a row of a table that it did not announce".to_owned()))?.clone();
-        streaming.skipped = false;
-        if let Some((until, count)) = &mut streaming.skip {
-            let before = lsn < *until || (lsn == *until && *count > 0);
-            *count -= u64::from(lsn == *until && *count > 0);
-            streaming.skipped = before;
-            if before {
-                return Ok(None);
-            }
+        streaming.skipped = streaming.was_sent(lsn);
+        if streaming.skipped {
+            return Ok(None);
         }
         self.position.events = if self.position.processed == Some(lsn) { self.position.events + 1 } else { 1 };
         (self.position.lsn, self.position.processed) = (lsn, Some(lsn));
@@ -437,7 +439,7 @@ impl Engine {
     fn logical(&mut self, streaming: &mut Streaming, transactional: bool, lsn: u64, prefix: &str, content: Bytes) {
         let bytes = content.len();
         if transactional {
-            if streaming.skip.is_some_and(|(until, _)| lsn <= until) {
+            if streaming.was_sent(lsn) {
                 return;
             }
             (self.position.lsn, self.position.processed, self.position.events) = (lsn, Some(lsn), 0);
@@ -477,6 +479,12 @@ impl Streaming {
     /// Whether no transaction is under way.
     pub(super) fn idle_between(&self) -> bool {
         self.transaction.is_none()
+    }
+
+    /// Whether the event at `lsn` of the transaction under way was sent before this stream began.
+    fn was_sent(&mut self, lsn: u64) -> bool {
+        let xid = self.transaction.as_ref().map(|transaction| transaction.xid);
+        self.sent.as_mut().is_some_and(|sent| xid.is_some_and(|xid| sent.is_of(xid)) && sent.has(lsn))
     }
 
     async fn tell(&mut self, stored: u64) -> Result<()> {

@@ -105,7 +105,7 @@ impl Server {
         self.child = Some(start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         let since = Instant::now();
         while !self.run("postgres", "SELECT 1").is_ok_and(|answer| answer == "1") {
-            assert!(since.elapsed() < Duration::from_secs(60), "no server: {}", self.log());
+            assert!(since.elapsed() < Duration::from_secs(180), "no server: {}", self.log());
             std::thread::sleep(Duration::from_millis(100));
         }
     }
