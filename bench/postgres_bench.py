@@ -1,7 +1,7 @@
-"""PostgreSQL: snapshot, streaming catch-up and latency beside Debezium on Apache Connect, and the sink beside psql.
+"""PostgreSQL's source: snapshot, streaming catch-up and latency beside Debezium on Apache Connect.
 
-Rows have 8 columns and go as schemaless JSON. The ideals are COPY to /dev/null for the snapshot, pg_recvlogical into
-/dev/null for streaming, and COPY from a file for the sink. CPU is that of the worker and the broker together."""
+Rows have 8 columns and go as schemaless JSON. The ideals are COPY to /dev/null for the snapshot, and pg_recvlogical into
+/dev/null for streaming. CPU is that of the worker and the broker together."""
 import json
 import os
 import subprocess
@@ -159,11 +159,16 @@ def ideals(server, options):
     server.sql("DROP PUBLICATION ideal")
 
 
-def main(options):
-    home = fresh("postgres")
+def open_above(home):
+    """Lets the user of the database's server in."""
     for above in (home, *home.parents):
         if os.geteuid() == 0 and not os.stat(above).st_mode & 0o001:
             os.chmod(above, os.stat(above).st_mode | 0o011)
+
+
+def main(options):
+    home = fresh("postgres")
+    open_above(home)
     server = postgres.Server(home / "pg", shared_buffers="512MB", max_wal_size="4GB", max_replication_slots="10")
     try:
         node = daemon("postgres-levada")

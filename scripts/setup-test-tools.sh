@@ -128,12 +128,18 @@ setup_load() {
   stamped load
 }
 
+# What `make bench` runs beside the PostgreSQL connectors: Debezium's, each a plugin of its own.
 setup_debezium() {
-  stamp debezium bench/peers/debezium/pom.xml && [ -d "$TOOLS/debezium/postgres" ] && return
-  say "Debezium's PostgreSQL connector into target/test-tools/debezium"
+  local pom=bench/peers/debezium/pom.xml jdbc=bench/peers/debezium-jdbc/pom.xml
+  stamp debezium $pom $jdbc && [ -d "$TOOLS/debezium/jdbc" ] && return
+  say "Debezium's PostgreSQL connector and JDBC sink into target/test-tools/debezium"
   rm -rf "$TOOLS/debezium"
-  mvn -q -B -f bench/peers/debezium/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DexcludeGroupIds=org.apache.kafka \
-    -DoutputDirectory="$TOOLS/debezium/postgres" </dev/null
+  # Connect brings Jackson, and its modules don't go with a second one.
+  local fasterxml=com.fasterxml.jackson
+  local copy="dependency:copy-dependencies -DincludeScope=runtime \
+    -DexcludeGroupIds=org.apache.kafka,$fasterxml.core,$fasterxml.module,$fasterxml.datatype,$fasterxml.dataformat,$fasterxml.jakarta.rs"
+  mvn -q -B -f $pom $copy -DoutputDirectory="$TOOLS/debezium/postgres" </dev/null
+  mvn -q -B -f $jdbc $copy -DoutputDirectory="$TOOLS/debezium/jdbc" </dev/null
   stamped debezium
 }
 

@@ -61,7 +61,7 @@ P
   [ -f "$DIR/data/meta.properties" ] ||
     java -Xmx256m -cp "$CP" kafka.tools.StorageTool format -t bGV2YWRhLWxldmFkYS1sZQ -c "$DIR/broker.properties" >"$DIR/format.log" 2>&1
   launch broker "-Xms1g -Xmx1g" kafka.Kafka "$DIR/broker.properties"
-  answers broker 60 python3 bench/probe.py "127.0.0.1:$PORT"
+  answers broker 240 python3 bench/probe.py "127.0.0.1:$PORT"
 }
 
 connect() {
@@ -83,7 +83,7 @@ rest.advertised.host.name=127.0.0.1
 plugin.path=$TOOLS/plugins${PEER_PLUGINS:+,$PEER_PLUGINS}
 P
   launch connect "-Xms256m -Xmx2g" org.apache.kafka.connect.cli.ConnectDistributed "$DIR/connect.properties"
-  answers connect 60 curl -sf "http://127.0.0.1:$REST/connectors"
+  answers connect 240 curl -sf "http://127.0.0.1:$REST/connectors"
 }
 
 running() { [ -f "$DIR/$1.pid" ] && kill -0 "$(cat "$DIR/$1.pid")" 2>/dev/null; }

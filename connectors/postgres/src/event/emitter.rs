@@ -125,6 +125,8 @@ pub struct Emitter {
     connector: Str,
     prefix: Str,
     database: Str,
+    /// The last `sequence`, and what it was made of: all rows of a snapshot have the same.
+    sequence: (Option<u64>, u64, Str),
 }
 
 impl Emitter {
@@ -155,6 +157,7 @@ impl Emitter {
             connector: Str::from_static("postgresql"),
             prefix: options.prefix.clone().into(),
             database: options.database.clone().into(),
+            sequence: (None, 0, Str::from_static("[null,\"0\"]")),
             options,
             schemas,
         }
@@ -176,12 +179,15 @@ impl Emitter {
     }
 
     /// Block `source`.
-    pub(super) fn source(&self, moment: &Moment, schema: &Str, table: &Str) -> Value {
+    pub(super) fn source(&mut self, moment: &Moment, schema: &Str, table: &Str) -> Value {
         let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
-        let sequence = match moment.last_commit {
-            Some(commit) => format!("[\"{commit}\",\"{}\"]", moment.lsn),
-            None => format!("[null,\"{}\"]", moment.lsn),
-        };
+        if (self.sequence.0, self.sequence.1) != (moment.last_commit, moment.lsn) {
+            let text = match moment.last_commit {
+                Some(commit) => format!("[\"{commit}\",\"{}\"]", moment.lsn),
+                None => format!("[null,\"{}\"]", moment.lsn),
+            };
+            self.sequence = (moment.last_commit, moment.lsn, text.into());
+        }
         let (origin, origin_lsn) = match &moment.origin {
             Some((name, lsn)) => (Value::String(name.clone()), Value::Int64(*lsn)),
             None => (Value::Null, Value::Null),
@@ -193,7 +199,7 @@ impl Emitter {
             Value::Int64(moment.micros.div_euclid(1000)),
             Value::String(moment.mark.text()),
             Value::String(self.database.clone()),
-            Value::string(sequence),
+            Value::String(self.sequence.2.clone()),
             Value::Int64(moment.micros),
             Value::Int64(moment.micros.saturating_mul(1000)),
             Value::String(schema.clone()),

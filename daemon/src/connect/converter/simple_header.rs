@@ -20,8 +20,11 @@ impl HeaderConverter for SimpleHeaderConverter {
     }
 
     fn from_connect_header(&self, _topic: &str, header: &Header) -> Result<Option<Bytes>, ConvertError> {
-        if header.value.is_null() {
-            return Ok(None);
+        match &header.value {
+            Value::Null => return Ok(None),
+            // As it is, without a copy.
+            Value::String(text) => return Ok(Some(text.as_bytes().clone())),
+            _ => {}
         }
         let mut text = String::new();
         values_text::print(&header.value, header.schema.as_deref(), false, &mut text);

@@ -10,19 +10,26 @@ use std::sync::Arc;
 /// more than the conversion it saves.
 const MOST: usize = 64;
 
+/// Longest head of an envelope that is kept, bytes.
+const LONGEST_HEAD: usize = 64 << 10;
+
 /// A schema and its JSON.
 type Written = (Arc<Schema>, Arc<[u8]>);
+
+/// The first bytes of envelopes, and the schema in them.
+type Head = (Box<[u8]>, Arc<Schema>);
 
 #[derive(Debug)]
 pub(super) struct SchemaCache {
     size: usize,
     written: Mutex<Vec<Written>>,
     read: Mutex<Vec<(Json, Arc<Schema>)>>,
+    heads: Mutex<Vec<Head>>,
 }
 
 impl SchemaCache {
     pub(super) fn new(size: usize) -> Self {
-        Self { size: size.min(MOST), written: Mutex::default(), read: Mutex::default() }
+        Self { size: size.min(MOST), written: Mutex::default(), read: Mutex::default(), heads: Mutex::default() }
     }
 
     /// Appends the JSON of `schema`, made by `write` when it isn't known.
@@ -64,6 +71,20 @@ impl SchemaCache {
             put(&mut self.read.lock(), self.size, (json.detached(), schema.clone()));
         }
         Ok(schema)
+    }
+
+    /// The length of the head that `input` begins with, and the schema in it, when that is known.
+    pub(super) fn head(&self, input: &[u8]) -> Option<(usize, Arc<Schema>)> {
+        let heads = self.heads.lock();
+        let (head, schema) = heads.iter().find(|(head, _)| input.starts_with(head))?;
+        Some((head.len(), Arc::clone(schema)))
+    }
+
+    /// Keeps the head of an envelope with this schema.
+    pub(super) fn keep_head(&self, head: &[u8], schema: &Arc<Schema>) {
+        if head.len() <= LONGEST_HEAD {
+            put(&mut self.heads.lock(), self.size, (head.into(), Arc::clone(schema)));
+        }
     }
 }
 

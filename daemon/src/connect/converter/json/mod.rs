@@ -5,6 +5,7 @@
 //! pays for it once.
 
 mod cache;
+mod envelope;
 mod read;
 mod schema;
 mod tree;
@@ -134,11 +135,18 @@ impl JsonConverter {
 
     fn read(&self, bytes: Option<Bytes>) -> Result<SchemaAndValue, ConvertError> {
         let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else { return Ok(SchemaAndValue::default()) };
-        let json = Json::parse(&bytes)?.unwrap_or(Json::Null);
         let with_schema = |schema: Arc<Schema>, payload: &Json| {
             let value = read::with_schema(payload, &schema, self.options.replace_null_with_default)?;
             Ok(SchemaAndValue { schema: Some(schema), value })
         };
+        if self.options.schemas_enable
+            && self.options.schema_content.is_none()
+            && let Some((head, schema)) = self.cache.head(&bytes)
+            && let Some(payload) = envelope::payload(&bytes, head)
+        {
+            return with_schema(schema, &payload);
+        }
+        let json = Json::parse(&bytes)?.unwrap_or(Json::Null);
         if !self.options.schemas_enable {
             return Ok(SchemaAndValue { schema: None, value: read::schemaless(&json) });
         }
@@ -153,7 +161,12 @@ impl JsonConverter {
             return Err(not_an_envelope());
         }
         match self.cache.read(schema, schema::read)? {
-            Some(schema) => with_schema(schema, payload),
+            Some(schema) => {
+                if let Some(head) = envelope::head(&bytes) {
+                    self.cache.keep_head(head, &schema);
+                }
+                with_schema(schema, payload)
+            }
             None => Ok(SchemaAndValue { schema: None, value: read::schemaless(payload) }),
         }
     }
@@ -205,5 +218,32 @@ impl HeaderConverter for JsonConverter {
         bytes: Option<Bytes>,
     ) -> Result<SchemaAndValue, ConvertError> {
         self.read(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_by_a_known_head_is_what_is_read_without_one() {
+        let texts = [
+            r#"{"schema":{"type":"string","optional":true},"payload":"a\"}"}"#,
+            r#"{"schema":{"type":"string","optional":true},"payload":null}"#,
+            r#"{"schema":{"type":"string","optional":true},"payload": "b" } "#,
+            r#"{"schema":{"type":"string","optional":true},"payload":7}"#,
+            r#"{"schema":{"type":"string","optional":true},"payload":"c","more":1}"#,
+            r#"{"schema":{"type":"string","optional":true},"payload":"c""#,
+            r#"{"schema":{"type":"string"},"payload":null}"#,
+        ];
+        let known = JsonConverter::new(JsonConverterOptions::default());
+        for text in texts.iter().chain(&texts) {
+            let read = |converter: &JsonConverter| {
+                let read = converter.to_connect("t", Some(Bytes::from_static(text.as_bytes())));
+                read.map(|read| (read.schema, read.value)).map_err(|error| error.to_string())
+            };
+            assert_eq!(read(&known), read(&JsonConverter::new(JsonConverterOptions::default())), "{text}");
+        }
+        assert!(known.cache.head(texts[0].as_bytes()).is_some());
     }
 }

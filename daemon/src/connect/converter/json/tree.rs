@@ -41,6 +41,14 @@ impl Json {
             .ok_or_else(|| ConvertError::new(format!("the bytes are no JSON: error at byte {}", parser.at)))
     }
 
+    /// Parses the value at the start of `input`, and gives what is behind it.
+    pub(super) fn parse_first(input: &Bytes) -> Option<(Self, Bytes)> {
+        let mut parser = Parser { text: Str::from_utf8(input.clone()).ok()?, input, at: 0 };
+        parser.white_space();
+        let value = parser.value(0)?;
+        Some((value, input.slice(parser.at..)))
+    }
+
     /// Value of that name in an object.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         match self {
