@@ -58,6 +58,12 @@ impl ConnectorError {
         Self::new(ErrorKind::Fatal, message)
     }
 
+    /// A connector's own limit of tries is reached: the task becomes FAILED, and since the cause is one that may pass
+    /// the worker's restart policy starts it again later.
+    pub fn retries_used_up(message: impl Into<String>, last: Self) -> Self {
+        Self::fatal(message).caused_by(last)
+    }
+
     /// The task was asked to stop.
     pub fn cancelled() -> Self {
         Self::new(ErrorKind::Cancelled, "the task was asked to stop")

@@ -1,19 +1,22 @@
 """PostgreSQL -> topic -> PostgreSQL while daemon and server are killed with SIGKILL at random moments: once all is quiet the copy equals
 the original, row for row."""
 import contextlib
+import json
 import random
 import shutil
 import tempfile
 import threading
 import time
 
+import confluent_kafka
 import pytest
 
 import connect
 import levada
 import postgres
 
-KILLS = 3
+# `make test` has three rounds, `make test-long` ten times as many.
+KILL_ROUNDS, KILLS = 3, 3
 ROWS = 20_000
 CHURN = """DO $$ BEGIN
   INSERT INTO items (name, price, doc) SELECT 'new ' || n, n / 7.0, jsonb_build_object('n', n) FROM generate_series(1, 20) n;
@@ -79,8 +82,6 @@ def wait_until_equal(daemon, server):
 
 @pytest.mark.timeout(3600)
 def test_the_copy_equals_the_table_after_kills_of_daemon_and_server(daemons, server, rounds):
-    if rounds == 1:
-        pytest.skip("a long run (make test-long): a sink that gives up while the server is away is not restarted by itself yet")
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance, daemon = random.Random(seed), daemons()
@@ -89,7 +90,7 @@ def test_the_copy_equals_the_table_after_kills_of_daemon_and_server(daemons, ser
     worker = connect.Connect(daemon.rest_url)
     assert worker.create("shop", source(server)).status == 201
     assert worker.create("copy", sink(server)).status == 201
-    for number in range(rounds):
+    for number in range(KILL_ROUNDS * rounds):
         with changes(server) as done:
             for _ in range(KILLS):
                 time.sleep(chance.uniform(0.1, 1.5))
@@ -98,4 +99,32 @@ def test_the_copy_equals_the_table_after_kills_of_daemon_and_server(daemons, ser
                 time.sleep(chance.uniform(0, 0.5))
                 victim.start()
         print(f"round {number}: {len(done)} changes, {wait_until_equal(daemon, server)}")
+    assert daemon.stop() == 0
+
+
+def test_tasks_whose_retries_are_used_up_go_on_once_the_server_is_back(daemons, server, unique):
+    daemon = daemons(["restart.backoff.initial.ms=300", "restart.backoff.max.ms=1000"])
+    server.sql("CREATE TABLE items (id int PRIMARY KEY, name text)", "shop")
+    worker = connect.Connect(daemon.rest_url)
+    quick = {"flush.max.retries": "1", "flush.retry.delay.ms": "50", "connection.attempts": "1", "errors.max.retries": "1"}
+    assert worker.create("shop", {**source(server), **quick}).status == 201
+    assert worker.create("copy", {**sink(server), **quick}).status == 201
+    server.sql("INSERT INTO items VALUES (1, 'before')", "shop")
+    levada.wait_for(lambda: server.sql("SELECT name FROM items", "copy", check=False) == "before", 120, "the first row arrives")
+    topic = unique("rows")
+    assert worker.create("other", {**sink(server), **quick, "topics": topic, "collection.name.format": "other"}).status == 201
+    server.kill9()
+    rows = confluent_kafka.Producer({"bootstrap.servers": daemon.bootstrap})
+    field = {"type": "struct", "fields": [{"field": "id", "type": "int32"}]}
+    row = json.dumps({"schema": field, "payload": {"id": 7}})
+    rows.produce(topic, key=row, value=row)
+    assert rows.flush(60) == 0
+    for name, key in (("shop", "errors.max.retries=1"), ("other", "flush.max.retries=1")):
+        trace = worker.wait_for_failure(name, timeout=120)
+        assert key in trace and "RetriableException" in trace, trace
+    server.start()
+    server.sql("INSERT INTO items VALUES (2, 'after')", "shop")
+    levada.wait_for(lambda: server.sql("SELECT id FROM other", "copy", check=False) == "7", 120, lambda: worker.get("/connectors/other/status"))
+    levada.wait_for(lambda: server.sql("SELECT name FROM items WHERE id = 2", "copy", check=False) == "after", 120,
+                    lambda: f"{worker.get('/connectors/shop/status')} {worker.get('/connectors/copy/status')}")
     assert daemon.stop() == 0

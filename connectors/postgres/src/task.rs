@@ -135,13 +135,13 @@ impl Running {
                 Ok(SourceBatch::default())
             };
         }
-        let mut error = ConnectorError::from(error);
+        let error = ConnectorError::from(error);
         if error.kind == ErrorKind::Retriable {
             self.failures += 1;
             let most = self.settings.config.streaming.max_retries;
             if most >= 0 && self.failures > most {
-                error.kind = ErrorKind::Fatal;
-                error.message = format!("{} (tried {} times, errors.max.retries={most})", error.message, self.failures);
+                let text = format!("reading failed {} times (errors.max.retries={most}): {error}", self.failures);
+                return Err(ConnectorError::retries_used_up(text, error));
             }
         }
         Err(error)

@@ -132,8 +132,9 @@ impl Running {
                     let (most, key) = (self.engine.settings.max_retries, self.engine.settings.keys.max_retries);
                     if self.failures > most {
                         let tries = std::mem::take(&mut self.failures);
-                        let text = format!("{error} (failed {tries} times in a row, {key}={most})");
-                        return Err(ConnectorError::fatal(text));
+                        let text = format!("a batch failed {tries} times in a row ({key}={most}): {error}");
+                        let last = ConnectorError::retriable(error.to_string());
+                        return Err(ConnectorError::retries_used_up(text, last));
                     }
                     if at_once(&error) && self.failures <= 2 {
                         tracing::debug!(%error, "a batch is tried again at once");

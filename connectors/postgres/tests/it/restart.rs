@@ -4,6 +4,7 @@ use crate::{
     capture::wait_for_slot,
     json::{changes, json},
     server::Server,
+    world::is_passing,
 };
 use levada_connector_api::{ErrorKind, testkit::Offsets};
 use serde_json::json;
@@ -53,6 +54,20 @@ fn a_server_that_dies_is_waited_for() {
         records = run.poll().unwrap_or_default();
     }
     assert_eq!(changes(&records), [json!(["c", {"id": 2}])], "and the first row does not come again");
+    run.stop();
+}
+
+#[test]
+fn tries_that_are_used_up_leave_the_rest_to_the_restart_policy() {
+    let mut server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY)");
+    let mut run = server.source(&[("snapshot.mode", "no_data"), ("errors.max.retries", "1")], &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    server.kill();
+    assert_eq!(run.take_error().kind, ErrorKind::Retriable);
+    let error = run.take_error();
+    assert!(error.kind == ErrorKind::Fatal && error.message.contains("errors.max.retries=1"), "{error}");
+    assert!(is_passing(&error), "{error:?}");
     run.stop();
 }
 

@@ -73,12 +73,19 @@ pub(in crate::connect) fn exception_class(kind: ErrorKind) -> &'static str {
     }
 }
 
-fn push_causes(trace: &mut String, error: &dyn Error) {
+/// Appends the chain of causes. One of a connector's own kind has its class, so that the restart policy finds a passing
+/// one below a final error (see [`ConnectorError::retries_used_up`]).
+pub(in crate::connect) fn push_causes(trace: &mut String, error: &dyn Error) {
     let mut cause = error.source();
     // Bounded, since a connector may build a chain that has no end.
     for _ in 0..32 {
         let Some(error) = cause else { return };
-        let _ = write!(trace, "\nCaused by: {error}");
+        trace.push_str("\nCaused by: ");
+        if let Some(known) = error.downcast_ref::<ConnectorError>() {
+            trace.push_str(exception_class(known.kind));
+            trace.push_str(": ");
+        }
+        let _ = write!(trace, "{error}");
         cause = error.source();
     }
 }
@@ -95,6 +102,24 @@ mod tests {
             failure.trace,
             "org.apache.kafka.connect.errors.ConnectException: could not write /x\n\tat put\nCaused by: disk on fire"
         );
+    }
+
+    #[test]
+    fn used_up_retries_are_shown_with_the_passing_cause() {
+        let used_up =
+            ConnectorError::retries_used_up("failed 5 times", ConnectorError::retriable("h:1 does not answer"));
+        let failure = TaskFailure::put(&used_up);
+        assert!(
+            failure.trace.ends_with(
+                "\nCaused by: org.apache.kafka.connect.errors.ConnectException: failed 5 times\n\tat put\n\
+                 Caused by: org.apache.kafka.connect.errors.RetriableException: h:1 does not answer"
+            ),
+            "{}",
+            failure.trace
+        );
+        assert!(crate::connect::worker::is_retriable(&failure.trace));
+        let final_one = ConnectorError::fatal("x").caused_by(ConnectorError::config("RetriableException"));
+        assert!(!crate::connect::worker::is_retriable(&TaskFailure::call("poll", &final_one).trace));
     }
 
     #[test]

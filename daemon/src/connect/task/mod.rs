@@ -25,7 +25,7 @@ pub(in crate::connect) use begin::BUS_RETRY;
 pub(in crate::connect) use commit_timer::CommitTimer;
 pub use errors::{ErrorPolicy, Stage, Tolerance};
 pub(in crate::connect) use errors::{FailedRecord, MIN_RETRY_DELAY};
-pub(in crate::connect) use failure::{TaskFailure, exception_class};
+pub(in crate::connect) use failure::{TaskFailure, exception_class, push_causes};
 pub use handle::{StartError, StopOutcome, TargetState, TaskHandle, TaskHealth};
 pub use metrics::TaskMetrics;
 pub(in crate::connect) use retry::{Tried, with_retries};

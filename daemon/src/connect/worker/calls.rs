@@ -105,14 +105,7 @@ fn discard<T>(value: T) {
 fn failed(what: &str, error: &ConnectorError) -> Failure {
     let class = crate::connect::task::exception_class(error.kind);
     let mut trace = format!("{class}: {error}\n\tat {what}");
-    let mut cause = std::error::Error::source(error);
-    // Bounded, since a connector may build a chain that has no end.
-    for _ in 0..32 {
-        let Some(error) = cause else { break };
-        trace.push_str("\nCaused by: ");
-        trace.push_str(&error.to_string());
-        cause = error.source();
-    }
+    crate::connect::task::push_causes(&mut trace, error);
     Failure { trace }
 }
 

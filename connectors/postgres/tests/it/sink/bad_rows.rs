@@ -1,7 +1,7 @@
 //! Bad rows cost only themselves; what may work later is tried again.
 
 use super::world::{Class, int, record, row, text, tombstone};
-use crate::server::Server;
+use crate::{server::Server, world::is_passing};
 use levada_connector_api::{ErrorKind, Schema, SchemaType, SinkRecord, Value, testkit::SinkRun};
 use std::{sync::Arc, time::Duration};
 
@@ -132,6 +132,7 @@ fn what_may_work_later_is_tried_again_so_often() {
     let error = sink.put(&batch).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Fatal);
     assert!(error.message.contains("53300") && error.message.contains("max.retries=3"), "{error}");
+    assert!(is_passing(&error), "the worker's restart policy tries it again: {error:?}");
     server.psql("postgres", "ALTER DATABASE d CONNECTION LIMIT -1");
     sink.put(&batch).unwrap();
     assert_eq!(state(&server), "3 6");
