@@ -80,9 +80,8 @@ check_cargo() {
 
 # --- foreign clients ------------------------------------------------------------------------------------------
 stamp() { # stamp NAME FILE...: true when NAME was last made from exactly these files
-  local now; now=$(sha256sum "${@:2}" | sha256sum | cut -d' ' -f1)
-  [ "$(cat "$TOOLS/$1.stamp" 2>/dev/null)" = "$now" ] && return 0
-  NEW_STAMP=$now; return 1
+  NEW_STAMP=$(sha256sum "${@:2}" | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$TOOLS/$1.stamp" 2>/dev/null)" = "$NEW_STAMP" ]
 }
 stamped() { printf '%s\n' "$NEW_STAMP" >"$TOOLS/$1.stamp"; }
 
@@ -128,6 +127,25 @@ setup_load() {
   stamped load
 }
 
+# The programs of a second, newer PostgreSQL into target/test-tools/postgres-18.
+setup_postgres18() {
+  local pom=connectors/postgres/tests/postgres-18/pom.xml dir=$TOOLS/postgres-18
+  if [ "$(uname -m)" != x86_64 ]; then say "no PostgreSQL 18 for $(uname -m): tests that need it fail"; return; fi
+  stamp postgres18 $pom && [ -x "$dir/bin/postgres" ] && return
+  say "PostgreSQL 18 into target/test-tools/postgres-18"
+  rm -rf "$dir" "$dir.jar"
+  mvn -q -B -f $pom dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir.jar" </dev/null
+  python3 - "$dir" "$dir.jar"/*.jar <<'P'
+import sys, tarfile, zipfile
+with zipfile.ZipFile(sys.argv[2]) as jar:
+    name = next(name for name in jar.namelist() if name.endswith(".txz"))
+    with jar.open(name) as packed, tarfile.open(fileobj=packed, mode="r:xz") as files:
+        files.extractall(sys.argv[1])
+P
+  rm -r "$dir.jar"
+  stamped postgres18
+}
+
 # What `make bench` runs beside the PostgreSQL connectors: Debezium's, each a plugin of its own.
 setup_debezium() {
   local pom=bench/peers/debezium/pom.xml jdbc=bench/peers/debezium-jdbc/pom.xml
@@ -146,7 +164,7 @@ setup_debezium() {
 case "${1:-test}" in
   build) want_build; apt_install; check_cargo ;;
   demo) want_build; want_demo; want_postgres; apt_install; check_cargo ;;
-  test) want_build; want_demo; want_test; apt_install; check_cargo; setup_python; setup_java; setup_go ;;
+  test) want_build; want_demo; want_test; apt_install; check_cargo; setup_python; setup_java; setup_go; setup_postgres18 ;;
   bench) want_build; want_demo; want_test; want_bench; apt_install; check_cargo; setup_python; setup_java; setup_load; setup_debezium ;;
   *) say "unknown: $1 (build, demo, test or bench)"; exit 2 ;;
 esac

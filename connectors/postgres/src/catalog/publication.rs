@@ -13,6 +13,7 @@ pub struct Publication {
     name: String,
     mode: PublicationMode,
     via_root: bool,
+    stored: bool,
 }
 
 impl Publication {
@@ -22,6 +23,7 @@ impl Publication {
             name: config.publication_name.clone(),
             mode: config.publication_mode,
             via_root: config.via_partition_root,
+            stored: false,
         }
     }
 
@@ -30,8 +32,23 @@ impl Publication {
         &self.name
     }
 
-    /// Makes or alters it as the mode says; `captured` are the tables that the filters choose.
-    pub async fn ensure(&self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<()> {
+    /// Whether stored generated columns are in its stream.
+    pub fn shows_stored(&self) -> bool {
+        self.stored
+    }
+
+    /// Makes or alters it as the mode says; `captured` are the tables that the filters choose. Notes what it shows.
+    pub async fn ensure(&mut self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<()> {
+        self.make(sql, version, captured).await?;
+        if version >= 180_000 {
+            let query = format!("SELECT pubgencols = 's' FROM pg_publication WHERE pubname = {}", literal(&self.name));
+            let row = sql.row("the publication can't be looked at", &query).await?;
+            self.stored = row.as_ref().map(|row| text(row, 0)).transpose()? == Some("t");
+        }
+        Ok(())
+    }
+
+    async fn make(&self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<()> {
         let name = identifier(&self.name);
         let with = if self.via_root && version >= 130_000 { " WITH (publish_via_partition_root = true)" } else { "" };
         let exists = self.exists(sql).await?;

@@ -42,8 +42,10 @@ pub struct CatalogColumn {
     pub not_null: bool,
     /// Expression of its default.
     pub default: Option<String>,
-    /// Whether it is computed from others, which is not replicated before PostgreSQL 18.
+    /// Whether it is computed from others.
     pub generated: bool,
+    /// Whether it is computed and stored, which a publication can have from PostgreSQL 18 on.
+    pub stored: bool,
 }
 
 /// A table as the catalog has it now.
@@ -127,7 +129,8 @@ pub async fn table_info(sql: &Sql, oid: u32) -> Result<Option<TableInfo>> {
 
 async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
     let query = format!(
-        "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '' \
+        "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '', \
+         a.attgenerated = 's' \
          FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
          WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         info.oid
@@ -141,6 +144,7 @@ async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
             not_null: text(&row, 3)? == "t",
             default: optional(&row, 4).filter(|_| !generated).map(str::to_owned),
             generated,
+            stored: text(&row, 6)? == "t",
         });
     }
     Ok(())

@@ -74,7 +74,7 @@ pub fn judge(
     let (text, remake, at) = match slot {
         None => (missing(format!("replication slot {slot_name} is gone"), server.end), true, None),
         Some(slot) if slot.wal_status == "lost" || slot.invalid.is_some() || slot.confirmed.is_none() => {
-            let why = slot.invalid.as_deref().unwrap_or("its log was removed, see max_slot_wal_keep_size");
+            let why = reason(slot.invalid.as_deref());
             (missing(format!("replication slot {slot_name} can't be used any more ({why})"), server.end), true, None)
         }
         Some(slot) => match slot.confirmed {
@@ -87,6 +87,17 @@ pub fn judge(
         },
     };
     if trust { Verdict::LeaveOut(at, text) } else { Verdict::Gap { text: format!("{text}. {mend}"), remake } }
+}
+
+/// Why a slot can't be used any more, by PostgreSQL's word for it where there is one, with the setting to look at.
+fn reason(invalid: Option<&str>) -> String {
+    match invalid {
+        None | Some("wal_removed") => "its log was removed, see max_slot_wal_keep_size".to_owned(),
+        Some("idle_timeout") => "it was idle for longer than idle_replication_slot_timeout".to_owned(),
+        Some("wal_level_insufficient") => "wal_level was lowered from logical".to_owned(),
+        Some("rows_removed") => "rows it needs were removed on the primary, see hot_standby_feedback".to_owned(),
+        Some(other) => other.to_owned(),
+    }
 }
 
 /// The gap in bytes and time.

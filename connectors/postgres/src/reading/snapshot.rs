@@ -147,7 +147,7 @@ impl Engine {
 
     /// The plan of a table's rows as they are read, and the columns of its key.
     pub(super) async fn plan_of(&mut self, info: &TableInfo) -> Result<(Table, Vec<String>)> {
-        let mut relation = Builder::announce(info);
+        let mut relation = Builder::announce(info, self.publication.shows_stored());
         let filters = self.builder.filters();
         let key =
             filters.key_columns(&info.id.schema, &info.id.name).map_or_else(|| info.key().to_vec(), <[_]>::to_vec);
@@ -220,7 +220,9 @@ impl Engine {
             );
         }
         let (whole, quoted) = (from == 0 && to.is_none(), info.id.quoted());
-        if whole && info.kind == b'r' {
+        let computed = |name: &String| info.columns.iter().any(|column| column.generated && column.name == *name);
+        // COPY of a table itself refuses columns that are computed.
+        if whole && info.kind == b'r' && !table.column_names().iter().any(|name| computed(name)) {
             // Without columns this is `COPY t ()`, which is no SQL; such a table has nothing but its count of rows.
             if table.column_names().is_empty() {
                 return format!("COPY (SELECT FROM {quoted}) TO STDOUT");

@@ -52,8 +52,9 @@ impl Builder {
         &self.filters
     }
 
-    /// The announcement that the server would make of a table as the catalog has it, for snapshots.
-    pub fn announce(info: &TableInfo) -> Relation {
+    /// The announcement that the server would make of a table as the catalog has it, for snapshots. `stored`
+    /// says whether stored generated columns are replicated.
+    pub fn announce(info: &TableInfo, stored: bool) -> Relation {
         let key = info.key();
         let column = |column: &crate::catalog::CatalogColumn| RelationColumn {
             in_identity: key.contains(&column.name),
@@ -66,7 +67,12 @@ impl Builder {
             schema: info.id.schema.clone(),
             name: info.id.name.clone(),
             identity: b'd',
-            columns: info.columns.iter().filter(|column| !column.generated).map(column).collect(),
+            columns: info
+                .columns
+                .iter()
+                .filter(|column| !column.generated || stored && column.stored)
+                .map(column)
+                .collect(),
         }
     }
 

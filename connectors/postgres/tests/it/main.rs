@@ -2,6 +2,7 @@
 
 mod capture;
 mod doctor;
+mod failover;
 mod gaps;
 mod json;
 mod large;
@@ -14,4 +15,5 @@ mod signals;
 mod sink;
 mod snapshot;
 mod values;
+mod versions;
 mod world;

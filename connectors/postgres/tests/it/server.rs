@@ -1,9 +1,10 @@
 //! A PostgreSQL server of a test's own: in a temporary directory, on a free port of the loopback, ended with the test.
 
+use crate::versions::{client, newer_programs, programs};
 use std::{
     net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -13,15 +14,9 @@ use tempfile::TempDir;
 pub struct Server {
     home: TempDir,
     port: u16,
+    programs: PathBuf,
     settings: Vec<String>,
     child: Option<Child>,
-}
-
-fn programs() -> PathBuf {
-    let mut versions: Vec<_> =
-        std::fs::read_dir("/usr/lib/postgresql").unwrap().flatten().map(|dir| dir.path()).collect();
-    versions.sort();
-    versions.pop().expect("PostgreSQL's programs are installed").join("bin")
 }
 
 /// The user that the server runs as when the tests run as root, which it refuses to run as.
@@ -35,12 +30,24 @@ pub fn other_user() -> Option<(u32, u32)> {
     Some((field(2), field(3)))
 }
 
-fn command(program: &str) -> Command {
-    let mut command = Command::new(programs().join(program));
+fn command(programs: &Path, program: &str) -> Command {
+    let mut command = Command::new(programs.join(program));
     if let Some((uid, gid)) = other_user() {
         command.uid(uid).gid(gid).current_dir("/");
     }
     command
+}
+
+fn home() -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    if let Some((uid, gid)) = other_user() {
+        chown(home.path(), Some(uid), Some(gid)).unwrap();
+    }
+    home
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Server {
@@ -51,12 +58,18 @@ impl Server {
 
     /// With settings beyond what logical replication needs.
     pub fn with(settings: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        if let Some((uid, gid)) = other_user() {
-            chown(home.path(), Some(uid), Some(gid)).unwrap();
-        }
+        Self::of(programs(), settings)
+    }
+
+    /// Of the newer version, whatever the others are of.
+    pub fn newer(settings: &[&str]) -> Self {
+        Self::of(newer_programs(), settings)
+    }
+
+    fn of(programs: PathBuf, settings: &[&str]) -> Self {
+        let home = home();
         let data = home.path().join("data");
-        let made = command("initdb")
+        let made = command(&programs, "initdb")
             .args([
                 "-D",
                 data.to_str().unwrap(),
@@ -73,12 +86,21 @@ impl Server {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server = Self { home, port, settings, child: None };
+        let mut server = Self { home, port: free_port(), programs, settings, child: None };
         server.launch();
         server.psql("postgres", "CREATE DATABASE d");
         server
+    }
+
+    /// A copy of a server that has stopped in order, to be set up as its standby before it is launched.
+    pub fn copy_of(other: &Self) -> Self {
+        assert!(other.child.is_none(), "a copy of files that change is none");
+        let home = home();
+        let copied = Command::new("cp").arg("-a").arg(other.data()).arg(home.path().join("data")).status();
+        assert!(copied.unwrap().success());
+        let (programs, settings) = (other.programs.clone(), Vec::new());
+        Self { home, port: free_port(), programs, settings, child: None }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -88,7 +110,7 @@ impl Server {
     /// Starts the program.
     pub fn launch(&mut self) {
         let log = std::fs::File::create(self.home.path().join("log")).unwrap();
-        let mut start = command("postgres");
+        let mut start = command(&self.programs, "postgres");
         start.args(["-D", self.data().to_str().unwrap(), "-p", &self.port.to_string()]);
         let own = [
             "listen_addresses=127.0.0.1",
@@ -120,7 +142,7 @@ impl Server {
     }
 
     fn run(&self, database: &str, sql: &str) -> Result<String, String> {
-        let done = Command::new(programs().join("psql"))
+        let done = Command::new(client("psql"))
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-d", database])
             .args(["-v", "ON_ERROR_STOP=1", "-qAtX", "-c", sql])
             .env("PGCONNECT_TIMEOUT", "10")
