@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 pub struct Progress {
     /// Tables that are read.
     pub done: Vec<String>,
-    /// The table that is being read.
-    pub current: Option<Current>,
+    /// The tables that are being read.
+    pub current: Vec<Current>,
 }
 
 /// How far a table is read.
@@ -208,23 +208,27 @@ fn transaction(offset: &SourceOffset) -> Option<TransactionCount> {
 
 impl Progress {
     fn to_json(&self) -> Value {
-        let current = self.current.as_ref().map(|current| {
-            json!({ "table": current.table, "file": current.file, "page": current.page, "xmin": current.xmin })
-        });
+        let current = |current: &Current| json!({ "table": current.table, "file": current.file, "page": current.page, "xmin": current.xmin });
+        let current: Vec<_> = self.current.iter().map(current).collect();
         json!({ "done": self.done, "current": current })
     }
 
     fn from_json(value: &Value) -> Option<Self> {
         let done =
             value.get("done")?.as_array()?.iter().filter_map(|table| table.as_str().map(str::to_owned)).collect();
-        let current = value.get("current").and_then(|current| {
+        let current = |current: &Value| {
             Some(Current {
                 table: current.get("table")?.as_str()?.to_owned(),
                 file: u32::try_from(current.get("file")?.as_u64()?).ok()?,
                 page: current.get("page")?.as_u64()?,
                 xmin: current.get("xmin")?.as_u64()?,
             })
-        });
+        };
+        let current = match value.get("current") {
+            Some(Value::Array(tables)) => tables.iter().filter_map(current).collect(),
+            // Of a version that read one table at a time.
+            other => other.and_then(current).into_iter().collect(),
+        };
         Some(Self { done, current })
     }
 }
@@ -250,7 +254,7 @@ mod tests {
             snapshot: Some(false),
             progress: Some(Progress {
                 done: vec!["a.b".to_owned()],
-                current: Some(Current { table: "c.d".to_owned(), file: 9, page: 4, xmin: 3 }),
+                current: vec![Current { table: "c.d".to_owned(), file: 9, page: 4, xmin: 3 }],
             }),
             incremental: Some(Incremental { paused: true, ..Incremental::default() }),
             system: Some("1".to_owned()),

@@ -97,6 +97,6 @@ mod tests {
         let told = unsupported(&config(&[("custom.metric.tags", "a=b")]));
         assert_eq!(told.len(), 1);
         assert!(!told[0].refused);
-        assert!(unsupported(&config(&[("snapshot.max.threads", "1")])).is_empty(), "a default says nothing");
+        assert!(unsupported(&config(&[("plugin.name", "pgoutput")])).is_empty(), "a default says nothing");
     }
 }

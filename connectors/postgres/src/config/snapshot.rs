@@ -64,10 +64,10 @@ pub struct SnapshotConfig {
     /// Has no effect: tables are read by COPY.
     #[config(key = "snapshot.fetch.size", default = "10240", min = 0, importance = "low", group = "Snapshot")]
     pub fetch_size: i32,
-    /// Tables or parts of tables read at a time.
+    /// Tables read at a time.
     #[config(key = "snapshot.max.threads", default = "1", min = 1, group = "Snapshot")]
     pub max_threads: i32,
-    /// Has no effect: parts are made by size.
+    /// Has no effect: a table is read by one session.
     #[config(key = "snapshot.max.threads.multiplier", default = "1", min = 1, importance = "low", group = "Snapshot")]
     pub threads_multiplier: i32,
     /// Time before the snapshot begins.

@@ -16,7 +16,7 @@ use crate::{
     mask::Masks,
     naming::Naming,
     net::{Dialer, Login, Replication, Sql},
-    offset::Position,
+    offset::{Current, Position},
     table::Builder,
 };
 use std::{
@@ -201,13 +201,35 @@ impl Engine {
         every: Duration,
         alive: impl AsyncFnMut() -> Result<()>,
     ) -> Result<()> {
+        match self.take_batch(offset) {
+            Some(chunk) => self.shared.push(chunk, every, alive).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The batch as the queue takes it, with the offset when `offset` says that it is true behind it.
+    pub(super) fn take_batch(&mut self, offset: bool) -> Option<Chunk> {
         let batch = std::mem::take(&mut self.batch);
         let offset = offset.then(|| self.position.to_offset());
-        if batch.records.is_empty() && offset.is_none() {
-            return Ok(());
+        let is_empty = batch.records.is_empty() && offset.is_none();
+        (!is_empty).then_some(Chunk { records: batch.records, offset, bytes: batch.bytes })
+    }
+
+    /// A table of the snapshot is read up to here.
+    pub(super) fn progressed(&mut self, to: &Current) {
+        let Some(progress) = &mut self.position.progress else { return };
+        match progress.current.iter_mut().find(|current| current.table == to.table) {
+            Some(current) => current.clone_from(to),
+            None => progress.current.push(to.clone()),
         }
-        let chunk = Chunk { records: batch.records, offset, bytes: batch.bytes };
-        self.shared.push(chunk, every, alive).await
+    }
+
+    /// A table of the snapshot is read whole.
+    pub(super) fn table_read(&mut self, table: String) {
+        if let Some(progress) = &mut self.position.progress {
+            progress.current.retain(|current| current.table != table);
+            progress.done.push(table);
+        }
     }
 
     /// Whether the batch has enough.

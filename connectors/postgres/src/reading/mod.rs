@@ -7,6 +7,7 @@ mod gap;
 mod incremental;
 mod pump;
 mod queue;
+mod rows;
 mod snapshot;
 mod spill;
 mod stream;

@@ -1,45 +1,30 @@
-//! Reads tables whole: by COPY, in ranges of pages, so that an interrupted snapshot goes on behind the last range.
+//! A snapshot: what is read of which tables, in which order, and what an interrupted one still has to read. The reading
+//! itself is in [`super::rows`].
 //!
 //! Going on means another snapshot than the first: what changed since is streamed from the slot's beginning all the
 //! same, so every row's last event is its last state. A row that moved into pages that were read already is read again.
 
 use super::{
     engine::{Engine, now_micros},
+    rows::{Planned, Rows},
     tables,
 };
 use crate::{
     catalog::{self, TableId, TableInfo},
     config::LockingMode,
     error::{Error, Result},
-    event::{Emitter, Moment, SnapshotMark},
+    event::{Moment, SnapshotMark},
     filter::Patterns,
     lsn::Lsn,
     net::{Replication, Sql, identifier, literal},
     offset::{Current, Progress},
     table::{Builder, Table},
 };
-use levada_connector_api::{Bytes, SourceRecord};
-use std::time::Duration;
+use futures_util::future::try_join_all;
+use std::{collections::VecDeque, time::Duration};
 
-/// Pages of a range: 64 MiB.
-const RANGE_PAGES: u64 = 8192;
-/// Ranges of pages are fast since this version.
-const TID_RANGE_VERSION: u32 = 140_000;
-
-/// A snapshot under way.
-struct Reading {
-    reader: Sql,
-    moment: Moment,
-    /// Oldest transaction whose end it may not see.
-    xmin: u64,
-    /// The last row: its mark is known when the next one comes, or none.
-    pending: Option<SourceRecord>,
-    /// Whether the last row is the first of all, and the first of its table.
-    first: bool,
-    first_in_table: bool,
-    /// Tables that are read but for the last row.
-    ended: Vec<String>,
-}
+/// A wait for room in the queue that only a stop ends: no server waits for an answer meanwhile.
+const LONG: Duration = Duration::from_secs(3600);
 
 impl Engine {
     /// Reads the captured tables. Without a slot (`confirmed` is none) one is made, and its moment is what is read.
@@ -78,35 +63,48 @@ impl Engine {
             origin: None,
             mark: SnapshotMark::Snapshot,
         };
-        let mut reading =
-            Reading { reader, moment, xmin, pending: None, first: true, first_in_table: true, ended: Vec::new() };
         self.checkpoint().await?;
-        let order = self.snapshot_tables(&reading.reader, captured).await?;
-        self.lock(&reading.reader, &order).await?;
-        let mut estimates = Vec::new();
-        for info in &order {
-            estimates.push(estimate(&reading.reader, info).await?);
+        let order = self.snapshot_tables(&reader, captured).await?;
+        self.lock(&reader, &order).await?;
+        let mut waiting = VecDeque::with_capacity(order.len());
+        for info in order {
+            let (table, _) = self.plan_of(&info).await?;
+            waiting.push_back(Planned { estimate: estimate(&reader, &info).await?, info, table });
         }
         let done = self.position.progress.as_ref().map_or(0, |progress| progress.done.len());
+        let estimates: Vec<_> = waiting.iter().map(|planned| planned.estimate).collect();
         self.shared.telling.begin_snapshot(done, &estimates);
-        for (info, estimate) in order.iter().zip(estimates) {
-            if self.shared.stopping() {
-                return Err(Error::Stopped);
-            }
-            self.shared.telling.begin_table(&info.id.to_string(), estimate);
-            self.read_table(&mut reading, info).await?;
-            self.shared.telling.end_table();
+        let readers = self.readers(reader, waiting.len()).await?;
+        let rows = Rows::new(self, waiting, moment, xmin);
+        try_join_all(readers.iter().map(|reader| rows.read(reader))).await?;
+        rows.end();
+        for reader in &readers {
+            reader.execute("the snapshot can't be ended", "COMMIT").await?;
         }
-        if let Some(mut last) = reading.pending.take() {
-            Emitter::mark(&mut last, SnapshotMark::Last);
-            self.batch.records.push(last);
-        }
-        reading.reader.execute("the snapshot can't be ended", "COMMIT").await?;
         (self.position.snapshot, self.position.progress) = (Some(true), None);
         self.position.micros = now_micros();
         self.checkpoint().await?;
         self.shared.telling.end_snapshot();
         Ok(())
+    }
+
+    /// The sessions that read: as many as `snapshot.max.threads` says, all of what the first one sees.
+    async fn readers(&self, first: Sql, tables: usize) -> Result<Vec<Sql>> {
+        let most = usize::try_from(self.settings.config.snapshot.max_threads).unwrap_or(1).min(tables);
+        let mut readers = vec![first];
+        let mut exported = None;
+        while readers.len() < most {
+            if exported.is_none()
+                && let Some(first) = readers.first()
+            {
+                let row = first.row("the snapshot can't be shared", "SELECT pg_export_snapshot()").await?;
+                exported = row.as_ref().and_then(|row| row.get(0)).map(str::to_owned);
+            }
+            let reader = tables::connect(&self.settings.config, &self.dialer, &self.login).await?;
+            begin(&reader, exported.as_deref()).await?;
+            readers.push(reader);
+        }
+        Ok(readers)
     }
 
     /// The tables still to be read, in order.
@@ -162,55 +160,21 @@ impl Engine {
         Ok((self.builder.table(&relation, Some(info), &self.types), key))
     }
 
-    async fn read_table(&mut self, reading: &mut Reading, info: &TableInfo) -> Result<()> {
-        let (table, _) = self.plan_of(info).await?;
-        (reading.first_in_table, reading.moment.micros) = (true, now_micros());
-        let name = info.id.to_string();
-        let mut current = self.resumed(reading, info, &name);
-        if current.page > 0 {
-            let moved = moved_rows(info, &table, &current);
-            self.copy(reading, &table, &moved).await?;
-        }
-        loop {
-            let whole =
-                self.version < TID_RANGE_VERSION || info.kind != b'r' || self.select_override(&info.id).is_some();
-            let last = whole || current.page + RANGE_PAGES >= info.pages;
-            let sql = self.copy_statement(info, &table, current.page, (!last).then(|| current.page + RANGE_PAGES));
-            self.copy(reading, &table, &sql).await?;
-            if last {
-                break;
-            }
-            // What the offset says is read must be on its way.
-            self.settle_pending(reading, None);
-            current.page += RANGE_PAGES;
-            if let Some(progress) = &mut self.position.progress {
-                progress.current = Some(current.clone());
-            }
-            self.checkpoint().await?;
-        }
-        reading.ended.push(name);
-        if reading.pending.is_none() {
-            self.table_ended(reading);
-            self.checkpoint().await?;
-        }
-        Ok(())
+    /// Where a table goes on: behind the pages that an earlier try has read, when they still mean the same. `xmin` is the
+    /// oldest transaction whose end this try may not see.
+    pub(super) fn resumed(&self, info: &TableInfo, name: &str, xmin: u64) -> Current {
+        let stored = self.position.progress.iter().flat_map(|progress| &progress.current);
+        let mut stored = stored.filter(|current| current.table == name && current.file == info.file);
+        stored.next().cloned().unwrap_or_else(|| Current { table: name.to_owned(), file: info.file, page: 0, xmin })
     }
 
-    /// Where a table goes on: behind the pages that an earlier try has read, when they still mean the same.
-    fn resumed(&self, reading: &Reading, info: &TableInfo, name: &str) -> Current {
-        let stored = self.position.progress.as_ref().and_then(|progress| progress.current.as_ref());
-        match stored.filter(|current| current.table == name && current.file == info.file) {
-            Some(current) => current.clone(),
-            None => Current { table: name.to_owned(), file: info.file, page: 0, xmin: reading.xmin },
-        }
-    }
-
-    fn select_override(&self, id: &TableId) -> Option<&String> {
+    pub(super) fn select_override(&self, id: &TableId) -> Option<&String> {
         let named = self.settings.config.snapshot.overrides.as_ref()?.iter().any(|name| *name == id.to_string());
         named.then(|| self.settings.raw.get(&format!("snapshot.select.statement.overrides.{id}")))?
     }
 
-    fn copy_statement(&self, info: &TableInfo, table: &Table, from: u64, to: Option<u64>) -> String {
+    /// Reads a table's pages from `from`, before `to` when that is given.
+    pub(super) fn copy_statement(&self, info: &TableInfo, table: &Table, from: u64, to: Option<u64>) -> String {
         let columns: Vec<_> = table.column_names().iter().map(|name| identifier(name)).collect();
         let columns = columns.join(", ");
         if let Some(select) = self.select_override(&info.id) {
@@ -222,7 +186,7 @@ impl Engine {
         let (whole, quoted) = (from == 0 && to.is_none(), info.id.quoted());
         let computed = |name: &String| info.columns.iter().any(|column| column.generated && column.name == *name);
         // COPY of a table itself refuses columns that are computed.
-        if whole && info.kind == b'r' && !table.column_names().iter().any(|name| computed(name)) {
+        if whole && info.kind == b'r' && !table.column_names().iter().any(computed) {
             // Without columns this is `COPY t ()`, which is no SQL; such a table has nothing but its count of rows.
             if table.column_names().is_empty() {
                 return format!("COPY (SELECT FROM {quoted}) TO STDOUT");
@@ -234,55 +198,8 @@ impl Engine {
         format!("COPY (SELECT {columns} FROM {quoted}{range}) TO STDOUT")
     }
 
-    async fn copy(&mut self, reading: &mut Reading, table: &Table, sql: &str) -> Result<()> {
-        let action = format!("table {} can't be read", table.id);
-        let Reading { reader, moment, pending, first, first_in_table, ended, .. } = reading;
-        let shared = std::sync::Arc::clone(&self.shared);
-        let copied = reader.copy_out(&action, sql, async |line: Bytes| {
-            shared.telling.row();
-            let row = match table.decode_line(&line) {
-                Ok(row) => row,
-                Err(error) => return self.undecoded(error.to_string()),
-            };
-            let record = self.emitter.read(table, row, moment);
-            if let Some(mut last) = pending.replace(record) {
-                let of_this_table = ended.is_empty();
-                if let Some(mark) = mark(*first, *first_in_table, !of_this_table) {
-                    Emitter::mark(&mut last, mark);
-                }
-                (*first, *first_in_table) = (false, !of_this_table);
-                self.batch.records.push(last);
-                if !of_this_table && let Some(progress) = &mut self.position.progress {
-                    progress.done.append(ended);
-                    progress.current = None;
-                }
-            }
-            self.batch.grow(line.len() + 1024);
-            if self.is_full() { self.flush(false, Duration::from_secs(3600), async || Ok(())).await } else { Ok(()) }
-        });
-        copied.await
-    }
-
-    /// Sends the last row without waiting for the next.
-    fn settle_pending(&mut self, reading: &mut Reading, mark_as: Option<SnapshotMark>) {
-        if let Some(mut last) = reading.pending.take() {
-            if let Some(mark) = mark_as.or_else(|| mark(reading.first, reading.first_in_table, false)) {
-                Emitter::mark(&mut last, mark);
-            }
-            (reading.first, reading.first_in_table) = (false, false);
-            self.batch.records.push(last);
-        }
-    }
-
-    fn table_ended(&mut self, reading: &mut Reading) {
-        if let Some(progress) = &mut self.position.progress {
-            progress.done.append(&mut reading.ended);
-            progress.current = None;
-        }
-    }
-
     async fn checkpoint(&mut self) -> Result<()> {
-        self.flush(true, Duration::from_secs(3600), async || Ok(())).await
+        self.flush(true, LONG, async || Ok(())).await
     }
 
     /// What becomes of a row that can't be represented.
@@ -299,16 +216,6 @@ impl Engine {
             }
             FailureMode::Skip | FailureMode::Ignore => Ok(()),
         }
-    }
-}
-
-/// The mark of a row, other than that of one in the middle.
-fn mark(first: bool, first_in_table: bool, last_in_table: bool) -> Option<SnapshotMark> {
-    match (first, last_in_table, first_in_table) {
-        (true, ..) => Some(SnapshotMark::First),
-        (_, true, _) => Some(SnapshotMark::LastInTable),
-        (_, _, true) => Some(SnapshotMark::FirstInTable),
-        _ => None,
     }
 }
 
@@ -337,7 +244,7 @@ async fn current_transaction(reader: &Sql) -> Result<Option<i64>> {
 }
 
 /// The rows that were written into pages behind which the reading stood, since it stood there.
-fn moved_rows(info: &TableInfo, table: &Table, current: &Current) -> String {
+pub(super) fn moved_rows(info: &TableInfo, table: &Table, current: &Current) -> String {
     let columns: Vec<_> = table.column_names().iter().map(|name| identifier(name)).collect();
     format!(
         "COPY (SELECT {} FROM {} WHERE ctid < '({},0)' AND age(xmin) <= age('{}'::xid)) TO STDOUT",
@@ -346,17 +253,4 @@ fn moved_rows(info: &TableInfo, table: &Table, current: &Current) -> String {
         current.page,
         current.xmin & 0xffff_ffff
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_has_one_mark() {
-        assert_eq!(mark(true, true, true), Some(SnapshotMark::First));
-        assert_eq!(mark(false, true, true), Some(SnapshotMark::LastInTable));
-        assert_eq!(mark(false, true, false), Some(SnapshotMark::FirstInTable));
-        assert_eq!(mark(false, false, false), None);
-    }
 }

@@ -4,7 +4,7 @@ use crate::catalog::SlotState;
 use levada_connector_api::{Done, Gauge, ItemProgress, Progress};
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -14,8 +14,6 @@ use tokio::time::Instant;
 /// What the reading thread notes and the watch tells.
 #[derive(Debug, Default)]
 pub struct Telling {
-    /// Rows of the snapshot that were read.
-    rows: AtomicU64,
     /// Milliseconds between the last handed on change and its handing on.
     lag_ms: AtomicU64,
     state: Mutex<State>,
@@ -33,8 +31,19 @@ struct Snapshot {
     tables: Done,
     /// Rows of all tables: read ones as counted, others by the statistics.
     rows: u64,
-    /// The table that is read, its rows by the statistics, and the rows that were read before it.
-    current: Option<(String, u64, u64)>,
+    /// Rows of the tables that are read.
+    read: u64,
+    current: Vec<Current>,
+}
+
+/// A table that is read.
+#[derive(Debug)]
+struct Current {
+    name: String,
+    /// Rows by the statistics.
+    estimate: u64,
+    /// Rows that were read.
+    rows: Arc<AtomicU64>,
 }
 
 impl Telling {
@@ -44,34 +53,36 @@ impl Telling {
 
     /// A snapshot begins, or goes on behind `done` tables, with the rows that the statistics know of the others.
     pub fn begin_snapshot(&self, done: usize, estimates: &[u64]) {
-        self.rows.store(0, Ordering::Relaxed);
         let tables = Done { done: done as u64, total: Some((done + estimates.len()) as u64) };
-        self.state().snapshot =
-            Some(Snapshot { since: Instant::now(), tables, rows: estimates.iter().sum(), current: None });
+        self.state().snapshot = Some(Snapshot {
+            since: Instant::now(),
+            tables,
+            rows: estimates.iter().sum(),
+            read: 0,
+            current: Vec::new(),
+        });
     }
 
-    /// A table of it begins.
-    pub fn begin_table(&self, name: &str, estimate: u64) {
-        let before = self.rows.load(Ordering::Relaxed);
+    /// A table of it begins; its rows are counted by what is given back.
+    pub fn begin_table(&self, name: &str, estimate: u64) -> Arc<AtomicU64> {
+        let rows = Arc::<AtomicU64>::default();
         if let Some(snapshot) = &mut self.state().snapshot {
-            snapshot.current = Some((name.to_owned(), estimate, before));
+            snapshot.current.push(Current { name: name.to_owned(), estimate, rows: Arc::clone(&rows) });
         }
+        rows
     }
 
-    /// A row of it was read.
-    pub fn row(&self) {
-        self.rows.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The table is read.
-    pub fn end_table(&self) {
-        let rows = self.rows.load(Ordering::Relaxed);
+    /// A table is read.
+    pub fn end_table(&self, name: &str) {
         if let Some(snapshot) = &mut self.state().snapshot
-            && let Some((_, estimate, before)) = snapshot.current.take()
+            && let Some(place) = snapshot.current.iter().position(|current| current.name == name)
         {
+            let table = snapshot.current.remove(place);
+            let rows = table.rows.load(Ordering::Relaxed);
             snapshot.tables.done += 1;
+            snapshot.read += rows;
             // What is counted takes the place of what was estimated.
-            snapshot.rows = snapshot.rows.saturating_sub(estimate) + (rows - before);
+            snapshot.rows = snapshot.rows.saturating_sub(table.estimate) + rows;
         }
     }
 
@@ -96,29 +107,31 @@ impl Telling {
         let phase = if state.snapshot.is_some() { "snapshot" } else { "streaming" };
         let mut progress = Progress { phase: phase.to_owned(), ..Progress::default() };
         match &state.snapshot {
-            Some(snapshot) => self.snapshot(snapshot, &mut progress),
+            Some(snapshot) => snapshot.tell(&mut progress),
             None => progress.lag_ms = Some(self.lag_ms.load(Ordering::Relaxed)),
         }
         progress.lag_bytes = state.slot.as_ref().map(|slot| u64::try_from(slot.behind).unwrap_or(0));
         progress.gauges = state.slot.as_ref().map(|state| gauges(slot, state, limit)).unwrap_or_default();
         progress
     }
+}
 
-    fn snapshot(&self, snapshot: &Snapshot, progress: &mut Progress) {
-        let read = self.rows.load(Ordering::Relaxed);
-        let total = snapshot.rows.max(read);
-        progress.tables = Some(snapshot.tables);
+impl Snapshot {
+    fn tell(&self, progress: &mut Progress) {
+        let items = self.current.iter().map(|table| {
+            let done = table.rows.load(Ordering::Relaxed);
+            let rows = Done { done, total: Some(table.estimate.max(done)) };
+            ItemProgress { name: table.name.clone(), rows, finished: false }
+        });
+        progress.items.extend(items);
+        let read = self.read + progress.items.iter().map(|item| item.rows.done).sum::<u64>();
+        let total = self.rows.max(read);
+        progress.tables = Some(self.tables);
         progress.rows = Some(Done { done: read, total: Some(total) });
-        let elapsed = snapshot.since.elapsed().as_millis();
+        let elapsed = self.since.elapsed().as_millis();
         // Without rows nobody knows how fast it is.
         let eta = elapsed.saturating_mul(u128::from(total - read)).checked_div(u128::from(read));
         progress.eta_ms = eta.and_then(|eta| u64::try_from(eta).ok());
-        let item = snapshot.current.as_ref().map(|(name, estimate, before)| {
-            let done = read.saturating_sub(*before);
-            let rows = Done { done, total: Some((*estimate).max(done)) };
-            ItemProgress { name: name.clone(), rows, finished: false }
-        });
-        progress.items.extend(item);
     }
 }
 
@@ -148,15 +161,15 @@ mod tests {
     fn counted_rows_take_the_place_of_estimated_ones() {
         let telling = Telling::default();
         telling.begin_snapshot(1, &[100, 50]);
-        telling.begin_table("s.a", 100);
-        (0..20).for_each(|_| telling.row());
+        telling.begin_table("s.a", 100).store(20, Ordering::Relaxed);
         let told = telling.progress("s", None);
         assert_eq!((told.phase.as_str(), told.tables), ("snapshot", Some(Done { done: 1, total: Some(3) })));
         assert_eq!(told.rows, Some(Done { done: 20, total: Some(150) }));
         assert_eq!(told.items[0].rows, Done { done: 20, total: Some(100) });
         assert!(told.eta_ms.is_some());
-        telling.end_table();
-        assert_eq!(telling.progress("s", None).rows, Some(Done { done: 20, total: Some(70) }));
+        telling.begin_table("s.b", 50).store(1, Ordering::Relaxed);
+        telling.end_table("s.a");
+        assert_eq!(telling.progress("s", None).rows, Some(Done { done: 21, total: Some(70) }));
         telling.end_snapshot();
         telling.lag(Duration::from_millis(7));
         let told = telling.progress("s", None);

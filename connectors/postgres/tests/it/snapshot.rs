@@ -4,7 +4,7 @@ use crate::{
     json::{changes, json},
     server::Server,
 };
-use levada_connector_api::testkit::Offsets;
+use levada_connector_api::{SourceRecord, testkit::Offsets};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ fn an_interrupted_snapshot_goes_on_and_the_last_events_are_the_table() {
     );
     let offsets = Offsets::default();
     let mut state: BTreeMap<i64, i64> = BTreeMap::new();
-    let mut apply = |records: &[levada_connector_api::SourceRecord]| {
+    let mut apply = |records: &[SourceRecord]| {
         for record in records.iter().filter(|record| record.topic.as_ref() == "p.public.big") {
             let (key, value) = (json(&record.key), json(&record.value));
             match value["after"]["v"].as_i64() {
@@ -79,9 +79,12 @@ fn an_interrupted_snapshot_goes_on_and_the_last_events_are_the_table() {
             }
         }
     };
-    let mut run = server.source(&[("max.queue.size", "4096")], &offsets);
+    let threads = ("snapshot.max.threads", "2");
+    let mut run = server.source(&[("max.queue.size", "4096"), threads], &offsets);
     let progressed = || {
-        offsets.get(&partition()).is_some_and(|offset| offset["levada_snapshot"]["current"]["page"].as_i64() > Some(0))
+        offsets
+            .get(&partition())
+            .is_some_and(|offset| offset["levada_snapshot"]["current"][0]["page"].as_i64() > Some(0))
     };
     let mut seen = 0;
     while !progressed() {
@@ -94,7 +97,7 @@ fn an_interrupted_snapshot_goes_on_and_the_last_events_are_the_table() {
     // What is not committed is lost, as with a crash.
     run.stop();
     server.sql("UPDATE big SET v = 1 WHERE id % 3 = 0; DELETE FROM big WHERE id % 1000 = 0; INSERT INTO big VALUES (1000001, 5, '')");
-    let mut run = server.source(&[], &offsets);
+    let mut run = server.source(&[threads], &offsets);
     let mut again = 0;
     loop {
         let records = run.poll().unwrap();
@@ -115,6 +118,41 @@ fn an_interrupted_snapshot_goes_on_and_the_last_events_are_the_table() {
         state.iter().map(|(id, v)| id * (v + 1)).sum::<i64>()
     );
     assert_eq!(sums, expected);
+    run.stop();
+}
+
+#[test]
+fn tables_are_read_side_by_side_as_of_one_moment() {
+    let server = Server::start();
+    for table in ["a", "b", "c", "d"] {
+        server.sql(&format!(
+            "CREATE TABLE {table} (id int PRIMARY KEY, v int);
+             INSERT INTO {table} SELECT i, 0 FROM generate_series(1, 5000) i; CREATE TABLE {table}_empty (id int PRIMARY KEY)"
+        ));
+    }
+    let offsets = Offsets::default();
+    let mut run = server.source(&[("snapshot.max.threads", "3"), ("max.batch.size", "100")], &offsets);
+    // Without room in the queue no table is read to its end: others are seen before.
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%'";
+    let mut records = run.poll_until(|_| server.sql(sessions) == "3");
+    server.sql("UPDATE a SET v = 1; UPDATE b SET v = 1; UPDATE c SET v = 1; UPDATE d SET v = 1");
+    records.extend(run.take(20_000 - records.len()).unwrap());
+    let mark = |record: &SourceRecord| json(&record.value)["source"]["snapshot"].as_str().unwrap().to_owned();
+    assert_eq!((mark(&records[0]), mark(&records[19_999])), ("first".to_owned(), "last".to_owned()));
+    for table in ["a", "b", "c", "d"] {
+        let own = format!("p.public.{table}");
+        let rows: Vec<_> = records.iter().filter(|record| record.topic.as_ref() == own).collect();
+        let ids: Vec<_> = rows.iter().map(|record| json(&record.key)["id"].as_i64().unwrap()).collect();
+        assert_eq!(ids, (1..=5000).collect::<Vec<_>>());
+        assert!(
+            rows.iter().all(|record| json(&record.value)["after"]["v"] == 0),
+            "{table} as it was at the slot's start"
+        );
+        let marks = |wanted: &str| rows.iter().filter(|record| mark(record).contains(wanted)).count();
+        assert_eq!((marks("first"), marks("last")), (1, 1), "{table}");
+    }
+    let updated = run.take(20_000).unwrap();
+    assert!(updated.iter().all(|record| json(&record.value)["op"] == "u"));
     run.stop();
 }
 
