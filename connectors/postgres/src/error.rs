@@ -58,7 +58,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A refusal by the server.
     pub fn server(action: impl Into<String>, code: &str, message: &str) -> Self {
-        Self::Server { action: action.into(), code: code.to_owned(), message: message.to_owned() }
+        let mend = if code == "28P01" { "; check database.user and database.password" } else { "" };
+        Self::Server { action: action.into(), code: code.to_owned(), message: format!("{message}{mend}") }
+    }
+
+    /// The publication was dropped, or is another one.
+    pub fn publication_gone(name: &str) -> Self {
+        Self::Gap(format!(
+            "publication {name} was dropped: changes that were made without it can't be read any more. Drop the replication \
+             slot and reset the connector's offsets for a new snapshot; where publication.autocreate.mode=disabled, run \
+             CREATE PUBLICATION {} FOR TABLE ... first",
+            crate::net::identifier(name)
+        ))
     }
 
     /// A failure of the SQL client, with what was tried.

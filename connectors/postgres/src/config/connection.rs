@@ -63,7 +63,7 @@ pub struct ConnectionConfig {
     /// SQL for each new connection that reads tables, separated by `;` (`;;` is a semicolon).
     #[config(key = "database.initial.statements", importance = "low", group = "Connection")]
     pub initial_statements: Option<String>,
-    /// Longest time that one query may take; 0 is without end. Snapshots' reading of tables is not counted.
+    /// Longest time that one query, or the next row of a snapshot, may take; 0 is without end.
     #[config(key = "database.query.timeout.ms", default = "600000", importance = "low", group = "Connection")]
     pub query_timeout: Duration,
 }

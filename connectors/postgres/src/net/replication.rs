@@ -113,7 +113,7 @@ impl Replication {
                 }
                 b'E' => {
                     if let Some(Message::ErrorResponse(body)) = Message::parse(&mut self.session.input)? {
-                        return Err(server_error("the stream ended", body.fields()));
+                        return Err(ended(server_error("the stream ended", body.fields())));
                     }
                 }
                 // The server ends the stream: it shuts down.
@@ -150,6 +150,16 @@ impl Replication {
         frontend::copy_done(&mut out);
         frontend::terminate(&mut out);
         let _ = self.session.write(&out).await;
+    }
+}
+
+/// Before PostgreSQL 18 the stream itself fails when its publication is gone.
+fn ended(error: Error) -> Error {
+    let Error::Server { code, message, .. } = &error else { return error };
+    let name = message.strip_prefix("publication \"").and_then(|rest| rest.strip_suffix("\" does not exist"));
+    match name.filter(|_| code == "42704") {
+        Some(name) => Error::publication_gone(name),
+        None => error,
     }
 }
 

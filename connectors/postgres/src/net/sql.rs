@@ -4,7 +4,7 @@ use super::{Dialer, SESSION, Stream, session::Login};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use futures_util::Stream as _;
-use std::{future::poll_fn, pin::pin, time::Duration};
+use std::{future::poll_fn, io, pin::pin, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
@@ -48,7 +48,7 @@ pub async fn open(config: &tokio_postgres::Config, stream: Stream) -> Result<(Cl
 }
 
 impl Sql {
-    /// Opens a session. Queries take at most `timeout`; copies are not counted.
+    /// Opens a session. Queries take at most `timeout`, and so does the next row of a copy.
     pub async fn connect(dialer: &Dialer, login: &Login, timeout: Option<Duration>) -> Result<Self> {
         let mut config = login.client();
         config.application_name("levada");
@@ -87,6 +87,15 @@ impl Sql {
         self.rows(action, sql).await.map(drop)
     }
 
+    /// Waits for the next sign of a copy: it may take long, but a peer that vanished says nothing for ever.
+    async fn patiently<T>(&self, action: &str, sign: impl Future<Output = T>) -> Result<T> {
+        let Some(timeout) = self.timeout else { return Ok(sign.await) };
+        tokio::time::timeout(timeout, sign).await.map_err(|_| {
+            let text = format!("{action}: no row for {} ms (database.query.timeout.ms)", timeout.as_millis());
+            Error::Broken(io::Error::new(io::ErrorKind::TimedOut, text))
+        })
+    }
+
     /// Runs `COPY ... TO STDOUT` and hands each row's bytes, without its line end, to `each`.
     pub async fn copy_out(
         &self,
@@ -94,9 +103,10 @@ impl Sql {
         sql: &str,
         mut each: impl AsyncFnMut(Bytes) -> Result<()>,
     ) -> Result<()> {
-        let stream = self.client.copy_out(sql).await.map_err(|error| Error::sql(action, &error))?;
+        let stream = self.patiently(action, self.client.copy_out(sql)).await?;
+        let stream = stream.map_err(|error| Error::sql(action, &error))?;
         let mut stream = pin!(stream);
-        while let Some(row) = poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
+        while let Some(row) = self.patiently(action, poll_fn(|cx| stream.as_mut().poll_next(cx))).await? {
             let row = row.map_err(|error| Error::sql(action, &error))?;
             let end = row.len() - usize::from(row.last() == Some(&b'\n'));
             each(row.slice(..end)).await?;

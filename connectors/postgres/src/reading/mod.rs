@@ -5,6 +5,7 @@ mod checks;
 mod engine;
 mod gap;
 mod incremental;
+mod published;
 mod pump;
 mod queue;
 mod rows;

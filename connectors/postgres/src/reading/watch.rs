@@ -1,7 +1,8 @@
 //! Looks at the slot beside the reading, in a session of its own: tells what it keeps on the server, and does what the
-//! configuration says when that is too much. It goes on while the queue is full and during a snapshot.
+//! configuration says when that is too much. Looks at the publication too. It goes on while the queue is full and during a snapshot.
 
 use super::{
+    published::{Change, Published},
     pump::{Settings, Shared},
     tables,
 };
@@ -9,6 +10,7 @@ use crate::{
     catalog::{self, Slot, SlotState},
     config::RetainedPolicy,
     error::{Error, Result},
+    filter::Filters,
     lsn::Lsn,
     net::{Dialer, Login, Sql},
 };
@@ -67,6 +69,7 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
         Limit { most: config.retained_max, policy: config.retained_policy, alerted: false, confirmed: None, stood: 0 };
     let most = u64::try_from(limit.most).ok().filter(|most| *most > 0);
     let (mut session, mut looked) = (None, None::<Instant>);
+    let (mut published, filters) = (Published::default(), Filters::new(&settings.config.capture));
     loop {
         sleep(TELL_EVERY).await;
         if looked.is_none_or(|looked| looked.elapsed() >= every) {
@@ -92,6 +95,15 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
                     // The reading tells of a server that is away; a look is tried again.
                     tracing::debug!(%error, "the slot can't be looked at");
                     session = None;
+                }
+            }
+            if let Some((sql, _)) = &session {
+                // What can't be asked now is asked again.
+                for change in published.look(sql, &config.publication_name, &filters).await.unwrap_or_default() {
+                    match change {
+                        Change::Dropped(table) => settings.context.warn(&format!("captured table {table} was dropped")),
+                        Change::Gap(error) => return error,
+                    }
                 }
             }
         }

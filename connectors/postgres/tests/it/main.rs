@@ -3,10 +3,12 @@
 mod capture;
 mod doctor;
 mod failover;
+mod faults;
 mod gaps;
 mod json;
 mod large;
 mod progress;
+mod proxy;
 mod readme;
 mod restart;
 mod security;

@@ -1,0 +1,76 @@
+//! Looks whether the publication still shows what is captured, beside the reading: PostgreSQL 18 passes over a publication
+//! that is gone, and every version says nothing of a table that was taken out of one.
+
+use crate::{
+    error::{Error, Result},
+    filter::Filters,
+    net::{Sql, identifier, literal},
+};
+use std::collections::BTreeMap;
+
+/// What the publication had when it was looked at last.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Number of the publication; none as long as it was never there.
+    number: Option<String>,
+    /// Captured tables by number. Empty for a publication of all tables, which can't lose one.
+    tables: BTreeMap<String, String>,
+}
+
+/// What became of a captured table that the publication has no more.
+#[derive(Debug)]
+pub enum Change {
+    /// It was dropped: there is nothing more to capture.
+    Dropped(String),
+    /// Changes are missing.
+    Gap(Error),
+}
+
+impl Published {
+    /// Compares with the last look.
+    pub async fn look(&mut self, sql: &Sql, name: &str, filters: &Filters) -> Result<Vec<Change>> {
+        let action = "the publication can't be looked at";
+        let query = format!("SELECT oid, puballtables FROM pg_publication WHERE pubname = {}", literal(name));
+        let row = sql.row(action, &query).await?;
+        let number = row.as_ref().and_then(|row| row.get(0)).map(str::to_owned);
+        if number != self.number {
+            if self.number.is_some() {
+                return Ok(vec![Change::Gap(Error::publication_gone(name))]);
+            }
+            self.number = number;
+        }
+        if row.is_none_or(|row| row.get(1) == Some("t")) {
+            return Ok(Vec::new());
+        }
+        let query = format!(
+            "SELECT c.oid, p.schemaname, p.tablename FROM pg_publication_tables p \
+             JOIN pg_namespace n ON n.nspname = p.schemaname \
+             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = {}",
+            literal(name)
+        );
+        let mut now = BTreeMap::new();
+        for row in sql.rows(action, &query).await? {
+            if let (Some(oid), Some(schema), Some(table)) = (row.get(0), row.get(1), row.get(2))
+                && filters.table(schema, table)
+            {
+                now.insert(oid.to_owned(), format!("{}.{}", identifier(schema), identifier(table)));
+            }
+        }
+        let lost: Vec<_> = self.tables.iter().filter(|(oid, _)| !now.contains_key(*oid)).collect();
+        let mut changes = Vec::new();
+        for (oid, table) in lost {
+            let query = format!("SELECT FROM pg_class WHERE oid = {oid}");
+            changes.push(match sql.row(action, &query).await? {
+                None => Change::Dropped(table.clone()),
+                Some(_) => Change::Gap(Error::Gap(format!(
+                    "table {table} is captured and not in publication {name} any more: its changes are missing from then \
+                     on. Run ALTER PUBLICATION {} ADD TABLE {table} and reset the connector's offsets for a new \
+                     snapshot, or leave it out by table.exclude.list",
+                    identifier(name)
+                ))),
+            });
+        }
+        self.tables = now;
+        Ok(changes)
+    }
+}

@@ -1,0 +1,211 @@
+//! What goes wrong around a source that runs: connections, statements, passwords, tables and publications.
+
+use crate::{
+    capture::wait_for_slot,
+    json::{changes, json},
+    proxy::Proxy,
+    server::Server,
+};
+use levada_connector_api::{
+    ConnectorError, ErrorKind, SourceRecord,
+    testkit::{Offsets, SourceRun},
+};
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+const NO_DATA: (&str, &str) = ("snapshot.mode", "no_data");
+const HANG: Duration = Duration::from_secs(180);
+
+/// Polls until a failure, and keeps what comes before it.
+fn failure(run: &mut SourceRun, records: &mut Vec<SourceRecord>) -> ConnectorError {
+    let since = Instant::now();
+    loop {
+        match run.poll() {
+            Ok(more) => records.extend(more),
+            Err(error) => return error,
+        }
+        assert!(since.elapsed() < HANG, "no failure came");
+    }
+}
+
+/// Polls, over failures that may pass, until every one of `count` ids was seen.
+fn all(run: &mut SourceRun, records: &mut Vec<SourceRecord>, count: usize) {
+    let since = Instant::now();
+    let mut ids = BTreeSet::new();
+    let mut looked = 0;
+    while ids.len() < count {
+        match run.poll() {
+            Ok(more) => records.extend(more),
+            Err(error) => assert_eq!(error.kind, ErrorKind::Retriable, "{error}"),
+        }
+        run.commit().unwrap();
+        ids.extend(records[looked..].iter().map(|record| json(&record.key)["id"].as_i64().unwrap()));
+        looked = records.len();
+        assert!(since.elapsed() < HANG, "{} of {count}, then nothing", ids.len());
+    }
+}
+
+#[test]
+fn a_connection_that_falls_silent_or_breaks_in_a_snapshot_is_made_anew() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY, pad text); INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i");
+    let proxy = Proxy::before(server.port());
+    let port = proxy.port().to_string();
+    let keys = [("database.port", port.as_str()), ("database.query.timeout.ms", "2000"), ("max.queue.size", "4096")];
+    let mut run = server.source(&keys, &Offsets::default());
+    proxy.swallow_after(3_000_000);
+    let mut records = Vec::new();
+    let error = failure(&mut run, &mut records);
+    assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+    assert!(error.message.contains("database.query.timeout.ms"), "{error}");
+    assert!(!records.is_empty() && records.len() < 20_000, "in the midst of it: {}", records.len());
+    proxy.cut();
+    all(&mut run, &mut records, 20_000);
+    proxy.cut();
+    server.sql("INSERT INTO t VALUES (0)");
+    all(&mut run, &mut records, 20_001);
+    run.stop();
+}
+
+#[test]
+#[ignore = "waits for a minute; part of make test-long"]
+fn a_stream_that_falls_silent_is_made_anew() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY)");
+    let proxy = Proxy::before(server.port());
+    let port = proxy.port().to_string();
+    let mut run = server.source(&[NO_DATA, ("database.port", &port)], &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO t VALUES (1)");
+    let mut records = run.take(1).unwrap();
+    run.commit().unwrap();
+    proxy.swallow();
+    server.sql("INSERT INTO t VALUES (2)");
+    let error = failure(&mut run, &mut records);
+    assert!(error.kind == ErrorKind::Retriable && error.message.contains("says nothing"), "{error}");
+    assert_eq!(records.len(), 1);
+    proxy.cut();
+    all(&mut run, &mut records, 2);
+    run.stop();
+}
+
+#[test]
+fn statement_time_outs_of_a_role_do_not_end_a_snapshot_and_a_cancelled_statement_is_tried_again() {
+    let server = Server::start();
+    server.sql(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+         CREATE ROLE hasty LOGIN REPLICATION SUPERUSER; ALTER ROLE hasty SET statement_timeout = '300ms'",
+    );
+    let keys = [
+        ("database.user", "hasty"),
+        ("snapshot.select.statement.overrides", "public.t"),
+        ("snapshot.select.statement.overrides.public.t", "SELECT * FROM t WHERE pg_sleep(6) IS NOT NULL"),
+    ];
+    let mut run = server.source(&keys, &Offsets::default());
+    let mut records = run.poll().unwrap();
+    let since = Instant::now();
+    let cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'COPY%pg_sleep%' AND state = 'active'";
+    while server.sql(cancel) == "0" {
+        assert!(since.elapsed() < HANG, "the table is not read");
+    }
+    let error = failure(&mut run, &mut records);
+    assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+    assert!(error.message.contains("public.t") && error.message.contains("57014"), "{error}");
+    all(&mut run, &mut records, 1);
+    run.stop();
+}
+
+#[test]
+fn a_password_that_was_changed_fails_the_task_and_the_new_one_goes_on() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE ROLE app LOGIN SUPERUSER REPLICATION PASSWORD 'first'");
+    let hba = "host all app 127.0.0.1/32 scram-sha-256\nhost replication app 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n";
+    std::fs::write(server.data().join("pg_hba.conf"), hba).unwrap();
+    server.sql("SELECT pg_reload_conf()");
+    let offsets = Offsets::default();
+    let with = |password: &'static str| [NO_DATA, ("database.user", "app"), ("database.password", password)];
+    let mut run = server.source(&with("first"), &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO t VALUES (1)");
+    let mut records = run.take(1).unwrap();
+    run.commit().unwrap();
+    server.sql("ALTER ROLE app PASSWORD 'second'");
+    // Sessions that are there stay; the next one is refused.
+    server.sql("INSERT INTO t VALUES (2)");
+    records.extend(run.take(1).unwrap());
+    run.commit().unwrap();
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
+    let mut error = failure(&mut run, &mut records);
+    let since = Instant::now();
+    while error.kind == ErrorKind::Retriable {
+        error = failure(&mut run, &mut records);
+        assert!(since.elapsed() < HANG, "{error}");
+    }
+    assert_eq!(error.kind, ErrorKind::Config, "{error}");
+    assert!(error.message.contains("28P01") && error.message.contains("database.password"), "{error}");
+    assert!(!error.message.contains("first"), "{error}");
+    run.stop();
+    server.sql("INSERT INTO t VALUES (3)");
+    let mut run = server.source(&with("second"), &offsets);
+    assert_eq!(changes(&run.take(1).unwrap()), [json!(["c", {"id": 3}])]);
+    run.stop();
+}
+
+#[test]
+fn a_publication_that_is_dropped_fails_the_task_with_the_mend() {
+    for server in [Server::start(), Server::newer(&[])] {
+        server.sql("CREATE TABLE t (id int PRIMARY KEY)");
+        let offsets = Offsets::default();
+        let mut run = server.source(&[NO_DATA], &offsets);
+        wait_for_slot(&server, &mut run);
+        server.sql("INSERT INTO t VALUES (1)");
+        let mut records = run.take(1).unwrap();
+        run.commit().unwrap();
+        wait_for_look(&server);
+        server.sql("DROP PUBLICATION dbz_publication");
+        server.sql("INSERT INTO t VALUES (2)");
+        let error = failure(&mut run, &mut records);
+        assert_eq!(error.kind, ErrorKind::Fatal, "{error:?}");
+        for words in ["dbz_publication", "CREATE PUBLICATION", "offsets"] {
+            assert!(error.message.contains(words), "{error}");
+        }
+        assert_eq!(records.len(), 1);
+        run.stop();
+    }
+}
+
+/// Until the watch beside the reading has looked at the publication.
+fn wait_for_look(server: &Server) {
+    let since = Instant::now();
+    let looked =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'levada' AND query LIKE '%pg_publication%'";
+    let mut seen = 0;
+    while seen < 2 {
+        seen += i32::from(server.sql(looked) != "0");
+        assert!(since.elapsed() < HANG, "the publication is not looked at");
+        std::thread::sleep(Duration::from_millis(700));
+    }
+}
+
+#[test]
+fn a_table_that_is_not_published_any_more_fails_the_task_and_a_dropped_one_is_told() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
+    let keys = [NO_DATA, ("publication.autocreate.mode", "filtered"), ("table.include.list", "public.t,public.u")];
+    let mut run = server.source(&keys, &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    wait_for_look(&server);
+    server.sql("DROP TABLE u");
+    let mut records =
+        run.poll_until(|run| run.context.warnings().iter().any(|text| text.contains("\"u\" was dropped")));
+    server.sql("INSERT INTO t VALUES (1)");
+    all(&mut run, &mut records, 1);
+    server.sql("ALTER PUBLICATION dbz_publication DROP TABLE t; INSERT INTO t VALUES (2)");
+    let error = failure(&mut run, &mut records);
+    assert_eq!(error.kind, ErrorKind::Fatal, "{error:?}");
+    assert!(error.message.contains("ALTER PUBLICATION \"dbz_publication\" ADD TABLE \"public\".\"t\""), "{error}");
+    run.stop();
+}
