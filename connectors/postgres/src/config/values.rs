@@ -10,6 +10,10 @@ pub struct TypesConfig {
     /// `numeric`: exact bytes, a double, or text.
     #[config(key = "decimal.handling.mode", default = "precise", group = "Types")]
     pub decimal: DecimalMode,
+    /// Most bytes of one value, as the server writes it; an event with a larger one is handled as
+    /// `event.processing.failure.handling.mode` says. 0 is no limit.
+    #[config(key = "max.value.bytes", default = "67108864", min = 0, group = "Types")]
+    pub max_value: i64,
     /// Digits behind the point of `money`.
     #[config(key = "money.fraction.digits", default = "2", min = 0, max = 30, importance = "low", group = "Types")]
     pub money_digits: i32,

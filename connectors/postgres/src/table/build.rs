@@ -108,6 +108,10 @@ impl Builder {
             value_schema,
             key,
             names: relation.columns.iter().map(|column| column.name.clone()).collect(),
+            key_places: (0..relation.columns.len())
+                .filter(|place| relation.columns.get(*place).is_some_and(|column| keys.contains(&column.name)))
+                .collect(),
+            most: usize::try_from(self.types_config.max_value).ok().filter(|most| *most > 0).unwrap_or(usize::MAX),
             topic,
         }
     }

@@ -33,6 +33,10 @@ pub struct Table {
     key: Option<KeyPlan>,
     /// Names of the columns as they come.
     names: Vec<String>,
+    /// Places of the key's columns among them.
+    key_places: Vec<usize>,
+    /// Most bytes of a value, as text.
+    most: usize,
 }
 
 /// A column.

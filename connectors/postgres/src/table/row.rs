@@ -8,6 +8,9 @@ use crate::{
 use levada_connector_api::{Bytes, Struct, Value};
 use std::sync::Arc;
 
+/// Most characters of a part of a key in an error.
+const MOST_KEY_CHARACTERS: usize = 100;
+
 /// A row that can't be represented.
 #[derive(Debug, thiserror::Error)]
 pub enum RowError {
@@ -20,6 +23,23 @@ pub enum RowError {
         column: String,
         /// What is wrong.
         cause: DecodeError,
+    },
+    /// A value above the limit.
+    #[error(
+        "column {column} of table {table}: a value of {size} bytes in the row with the key {key} is above \
+         max.value.bytes={most}; raise it, with max.message.bytes of the topic"
+    )]
+    TooLarge {
+        /// Table.
+        table: String,
+        /// Column.
+        column: String,
+        /// Key of the row, as text.
+        key: String,
+        /// Size of the value, as text.
+        size: usize,
+        /// The limit.
+        most: usize,
     },
     /// The message itself.
     #[error("a row of table {table} that does not fit its announcement")]
@@ -48,11 +68,15 @@ impl Table {
         if row.len() != self.columns.len() {
             return Err(self.misfit());
         }
+        let whole = row;
         let mut decoded = self.room();
         for (index, column) in self.columns.iter().enumerate() {
             let cell = row.next().ok().flatten().ok_or_else(|| self.misfit())?;
             let Some(plan) = column else { continue };
             let value = match cell {
+                Cell::Text(text) if text.len() > self.most => {
+                    return Err(self.too_large(index, text.len(), |place| cell_text(whole, place)));
+                }
                 Cell::Text(text) => self.value(index, plan, text, owner)?,
                 Cell::Null => plan.missing.clone(),
                 Cell::Unchanged => {
@@ -82,6 +106,10 @@ impl Table {
             let field = line.get(start..end).unwrap_or_default();
             start = end + 1;
             let Some(plan) = column else { continue };
+            // Escapes make a value longer: what is below without them is let through.
+            if field.len() > self.most && unescaped_length(field) > self.most {
+                return Err(self.too_large(index, unescaped_length(field), |place| line_field(line, place)));
+            }
             let value = if field == b"\\N" {
                 plan.missing.clone()
             } else if memchr::memchr(b'\\', field).is_some() {
@@ -100,6 +128,24 @@ impl Table {
 
     fn room(&self) -> DecodedRow {
         DecodedRow { values: Vec::with_capacity(self.value_schema.fields.len()), extra: Vec::new() }
+    }
+
+    fn too_large(&self, index: usize, size: usize, text: impl Fn(usize) -> Option<String>) -> RowError {
+        let part = |place: &usize| {
+            let mut value = text(*place).unwrap_or_else(|| "null".to_owned());
+            if let Some((end, _)) = value.char_indices().nth(MOST_KEY_CHARACTERS) {
+                value.truncate(end);
+            }
+            format!("{}={value}", self.names.get(*place).map_or("", String::as_str))
+        };
+        let key: Vec<_> = self.key_places.iter().map(part).collect();
+        RowError::TooLarge {
+            table: self.id.to_string(),
+            column: self.names.get(index).cloned().unwrap_or_default(),
+            key: if key.is_empty() { "(none)".to_owned() } else { key.join(", ") },
+            size,
+            most: self.most,
+        }
     }
 
     fn misfit(&self) -> RowError {
@@ -147,6 +193,27 @@ impl DecodedRow {
     }
 }
 
+/// A cell of a row of the stream, as text.
+fn cell_text(mut row: Tuple<'_>, place: usize) -> Option<String> {
+    for _ in 0..place {
+        row.next().ok().flatten()?;
+    }
+    match row.next().ok().flatten()? {
+        Cell::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        Cell::Null | Cell::Unchanged => None,
+    }
+}
+
+/// Bytes of a field of COPY's text format without its escapes, each of which is two.
+fn unescaped_length(field: &[u8]) -> usize {
+    let (mut length, mut rest) = (field.len(), field);
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        length -= 1;
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    length
+}
+
 /// A field of a line of COPY's text format, as text.
 pub fn line_field(line: &[u8], index: usize) -> Option<String> {
     let field = line.split(|byte| *byte == b'\t').nth(index).filter(|field| *field != b"\\N")?;
@@ -181,6 +248,7 @@ mod tests {
 
     #[test]
     fn escapes_are_undone() {
+        assert_eq!(unescaped_length(br"a\tb\nc\\d\x"), 8);
         assert_eq!(unescaped(br"a\tb\nc\\d\x"), Bytes::from_static(b"a\tb\nc\\dx"));
     }
 }

@@ -209,3 +209,66 @@ fn a_table_that_is_not_published_any_more_fails_the_task_and_a_dropped_one_is_to
     assert!(error.message.contains("ALTER PUBLICATION \"dbz_publication\" ADD TABLE \"public\".\"t\""), "{error}");
     run.stop();
 }
+
+#[test]
+fn a_thousand_tables_are_read_and_streamed() {
+    let server = Server::with(&["max_locks_per_transaction=2000"]);
+    server.sql(
+        "DO $$ BEGIN FOR i IN 1..1000 LOOP
+           EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, name text DEFAULT ''x'')', i);
+           EXECUTE format('INSERT INTO t%s VALUES (%s)', i, i);
+         END LOOP; END $$",
+    );
+    let mut run = server.source(&[("publication.autocreate.mode", "filtered")], &Offsets::default());
+    let mut records = Vec::new();
+    all(&mut run, &mut records, 1000);
+    let statements = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'levada'";
+    assert!(server.sql(statements).parse::<i32>().unwrap() <= 4, "sessions are few");
+    server.sql(
+        "DO $$ BEGIN FOR i IN 1..1000 LOOP EXECUTE format('UPDATE t%s SET id = %s', i, i + 1000); END LOOP; END $$",
+    );
+    let mut records = Vec::new();
+    all(&mut run, &mut records, 2000);
+    let topics: BTreeSet<_> = records.iter().map(|record| record.topic.to_string()).collect();
+    assert_eq!(topics.len(), 1000);
+    run.stop();
+}
+
+#[test]
+fn names_of_any_kind_and_values_at_the_edges_are_captured() {
+    let server = Server::start();
+    let long = "ü".repeat(31) + "x";
+    assert_eq!(long.len(), 63, "the longest name that there is");
+    let table = format!("\"S \"\"1\"\"\".\"{long}\"");
+    server.sql(&format!(
+        "CREATE SCHEMA \"S \"\"1\"\"\";
+         CREATE TABLE {table} (\"select\" int PRIMARY KEY, \"Ä 'b' \\ \"\"c\"\"\" float8, \"{long}\" date, j json, \"$1\" numeric);
+         INSERT INTO {table} VALUES (1, 'NaN', '0044-03-15 BC', '{{\"a\": \"\\u0000\"}}', 'NaN')"
+    ));
+    let keys = [
+        ("publication.autocreate.mode", "filtered"),
+        ("decimal.handling.mode", "string"),
+        ("time.precision.mode", "isostring"),
+    ];
+    let mut run = server.source(&keys, &Offsets::default());
+    let read = run.take(1).unwrap();
+    server.sql(&format!("INSERT INTO {table} VALUES (2, '-Infinity', 'infinity', '\"\\u0000\"', '0.1')"));
+    let streamed = run.take(1).unwrap();
+    let column = "Ä 'b' \\ \"c\"";
+    let (read, streamed) = (json(&read[0].value), json(&streamed[0].value));
+    assert_eq!(read["source"]["table"], json!(long));
+    assert_eq!(read["source"]["schema"], json!("S \"1\""));
+    assert_eq!(streamed["source"]["table"], json!(long));
+    let (before, after) = (&read["after"], &streamed["after"]);
+    assert_eq!(
+        (&before["select"], &before["$1"], &before["j"]),
+        (&json!(1), &json!("NAN"), &json!("{\"a\": \"\\u0000\"}"))
+    );
+    assert_eq!(before[long.as_str()], json!("-0043-03-15Z"), "44 before Christ, as ISO 8601 counts years");
+    assert!(before.get(column).is_some(), "{before}");
+    assert_eq!(
+        (&after["j"], &after[long.as_str()], &after["$1"]),
+        (&json!("\"\\u0000\""), &json!("infinity"), &json!("0.1"))
+    );
+    run.stop();
+}

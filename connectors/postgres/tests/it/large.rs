@@ -6,7 +6,7 @@ use crate::{
     server::Server,
 };
 use levada_connector_api::{
-    SourceRecord,
+    ConnectorError, ErrorKind, SourceRecord,
     testkit::{Offsets, SourceRun},
 };
 use serde_json::json;
@@ -127,6 +127,65 @@ fn a_transaction_half_stored_goes_on_though_another_committed_meanwhile() {
         assert_eq!(ids(&records), (1..=5000).collect::<Vec<_>>(), "nothing twice, nothing missing, {streaming}");
         run.stop();
     }
+}
+
+/// A row with a value above the limit, in the snapshot and in the stream: refused with all that finds it, or left out.
+fn refused_by_policy(bytes: usize, limit: usize) {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'small')");
+    let large = |id: i32| {
+        server.sql(&format!("INSERT INTO t VALUES ({id}, repeat('x', {bytes}))"));
+    };
+    large(2);
+    let most = limit.to_string();
+    let keys = [("max.value.bytes", most.as_str())];
+    let names = |error: &ConnectorError, id: i32| {
+        assert_eq!(error.kind, ErrorKind::Data, "{error}");
+        for words in [
+            format!("column v of table public.t"),
+            format!("id={id}"),
+            format!("{bytes} bytes"),
+            format!("max.value.bytes={limit}"),
+        ] {
+            assert!(error.message.contains(&words), "{error}");
+        }
+    };
+    let mut run = server.source(&keys, &Offsets::default());
+    names(&run.take_error(), 2);
+    run.stop();
+    server.sql("SELECT pg_drop_replication_slot('debezium')");
+    let keys = [keys[0], ("event.processing.failure.handling.mode", "warn")];
+    let mut run = server.source(&keys, &Offsets::default());
+    assert_eq!(ids(&run.take(1).unwrap()), [1], "the snapshot without the row");
+    large(3);
+    server.sql("INSERT INTO t VALUES (4, 'small')");
+    assert_eq!(ids(&run.take(1).unwrap()), [4], "the stream without the row");
+    let warned = run.context.warnings();
+    for id in ["id=2", "id=3"] {
+        assert!(
+            warned.iter().any(|text| text.contains(id) && text.contains("column v of table public.t")),
+            "{warned:?}"
+        );
+    }
+    run.stop();
+    let offsets = Offsets::default();
+    server.sql("SELECT pg_drop_replication_slot('debezium')");
+    let mut run = server.source(&[keys[0], NO_DATA], &offsets);
+    wait_for_slot(&server, &mut run);
+    large(5);
+    names(&run.take_error(), 5);
+    run.stop();
+}
+
+#[test]
+fn a_value_above_the_limit_is_refused_with_its_place() {
+    refused_by_policy(64_000_000, 1_000_000);
+}
+
+#[test]
+#[ignore = "values of a gigabyte; part of make test-long"]
+fn a_value_as_large_as_the_server_can_send_is_refused_with_its_place() {
+    refused_by_policy(1_073_000_000, 67_108_864);
 }
 
 fn resident_megabytes() -> u64 {

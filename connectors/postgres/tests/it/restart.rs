@@ -4,10 +4,15 @@ use crate::{
     capture::wait_for_slot,
     json::{changes, json},
     server::Server,
-    world::is_passing,
 };
-use levada_connector_api::{ErrorKind, testkit::Offsets};
+use levada_connector_api::{ConnectorError, ErrorKind, testkit::Offsets};
 use serde_json::json;
+
+/// Whether a final error is one that the worker's restart policy tries again.
+pub fn is_passing(error: &ConnectorError) -> bool {
+    let cause = error.source.as_ref().and_then(|cause| cause.downcast_ref::<ConnectorError>());
+    cause.is_some_and(|cause| cause.kind == ErrorKind::Retriable)
+}
 
 #[test]
 fn a_transaction_half_committed_goes_on_at_its_next_event() {

@@ -1,6 +1,9 @@
 //! A PostgreSQL server of a test's own: in a temporary directory, on a free port of the loopback, ended with the test.
 
-use crate::versions::{client, newer_programs, programs};
+#[path = "programs.rs"]
+pub mod programs;
+
+use programs::{client, newer_programs, programs};
 use std::{
     net::TcpListener,
     os::unix::{fs::chown, process::CommandExt},

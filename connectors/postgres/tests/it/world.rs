@@ -2,16 +2,10 @@
 
 use crate::server::Server;
 use levada_connector_api::{
-    Config, ConnectorError, ErrorKind, SourceConnector as _,
+    Config, SourceConnector as _,
     testkit::{Offsets, SourceRun},
 };
 use levada_connector_postgres::PostgresSource;
-
-/// Whether a final error is one that the worker's restart policy tries again.
-pub fn is_passing(error: &ConnectorError) -> bool {
-    let cause = error.source.as_ref().and_then(|cause| cause.downcast_ref::<ConnectorError>());
-    cause.is_some_and(|cause| cause.kind == ErrorKind::Retriable)
-}
 
 impl Server {
     /// A configuration as Debezium's users write it, with further keys.

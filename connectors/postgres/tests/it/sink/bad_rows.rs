@@ -1,7 +1,10 @@
 //! Bad rows cost only themselves; what may work later is tried again.
 
 use super::world::{Class, int, record, row, text, tombstone};
-use crate::{server::Server, world::is_passing};
+use crate::{
+    restart::is_passing,
+    server::{Server, other_user},
+};
 use levada_connector_api::{ErrorKind, Schema, SchemaType, SinkRecord, Value, testkit::SinkRun};
 use std::{sync::Arc, time::Duration};
 
@@ -250,5 +253,68 @@ fn a_row_that_is_locked_is_waited_for_or_tried_again() {
     });
     sink.put(&[row(0, 1, "new")]).unwrap();
     assert_eq!(server.sql("SELECT name FROM t"), "new");
+    sink.stop();
+}
+
+#[test]
+fn a_deadlock_is_tried_again_at_once() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY, name text); INSERT INTO t VALUES (1, 'old'), (2, 'old')");
+    // The sink is the one that waits last and notices.
+    let url =
+        format!("jdbc:postgresql://127.0.0.1:{}/d?user=postgres&options=-c%20deadlock_timeout%3D50", server.port());
+    let mut keys = UPSERT.to_vec();
+    keys.push(("connection.url", url.as_str()));
+    let mut sink = server.sink(Class::Confluent, &keys);
+    // The sink's transaction holds row 1 when its next statement wants row 2, which the other holds and wants row 1.
+    server.sql(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF NEW.name = 'new' AND NEW.id = 2 THEN PERFORM pg_sleep(4); END IF; RETURN NEW; END $$;
+         CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    std::thread::scope(|scope| {
+        let server = &server;
+        let other = scope.spawn(|| {
+            server.sql(
+                "SET deadlock_timeout = '60s'; BEGIN; UPDATE t SET name = 'other' WHERE id = 2; SELECT pg_sleep(2);
+                 UPDATE t SET name = 'other' WHERE id = 1; COMMIT",
+            )
+        });
+        let held = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        while server.sql(held) == "0" {}
+        sink.put(&[row(0, 1, "new"), row(1, 2, "new")]).unwrap();
+        other.join().unwrap();
+    });
+    assert_eq!(server.sql("SELECT string_agg(name, ' ' ORDER BY id) FROM t"), "new new");
+    assert_eq!(server.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = 'd'"), "1");
+    sink.stop();
+}
+
+#[test]
+fn a_full_disk_of_the_server_is_waited_for() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int, name text)");
+    let file = server.data().join(server.sql("SELECT pg_relation_filepath('t')"));
+    // Where every write finds the disk full.
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+    let mut sink = server.sink(Class::Confluent, &[("retry.backoff.ms", "1")]);
+    let batch: Vec<_> = (0..100).map(|id| row(id, id as i32, "x")).collect();
+    for _ in 0..2 {
+        let error = sink.put(&batch).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+        assert!(error.message.contains("No space left on device") && error.message.contains("53100"), "{error}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, "").unwrap();
+    if let Some((uid, gid)) = other_user() {
+        std::os::unix::fs::chown(&file, Some(uid), Some(gid)).unwrap();
+    }
+    // Whoever has the full file open goes on with it.
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'levada'");
+    while let Err(error) = sink.put(&batch) {
+        assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+    }
+    assert_eq!(state(&server), "100 4950");
     sink.stop();
 }
