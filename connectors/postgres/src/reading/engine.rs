@@ -5,6 +5,7 @@ use super::{
     gap::{ServerFacts, judge},
     pump::{Settings, Shared},
     queue::Chunk,
+    shapes::{Shapes, StoredShapes},
 };
 use crate::{
     catalog::{self, Publication, Slot},
@@ -42,6 +43,7 @@ pub struct Engine {
     pub(super) publication: Publication,
     pub(super) position: Position,
     pub(super) batch: Batch,
+    pub(super) shapes: Shapes,
     pub(super) most_records: usize,
 }
 
@@ -84,6 +86,7 @@ impl Engine {
             messages: Choice::new(config.events.message_include.as_ref(), config.events.message_exclude.as_ref()),
         };
         Ok(Self {
+            shapes: Shapes::new(config, &naming, &schemas),
             emitter: Emitter::new(options, schemas, &naming),
             slot: Slot::new(&config.streaming),
             publication: Publication::new(&config.streaming),
@@ -102,11 +105,13 @@ impl Engine {
     }
 
     /// Reads until the end: of a snapshot that is all that was asked for, or at a stop or failure.
-    pub async fn run(&mut self, position: Option<Position>, again: bool) -> Result<()> {
+    pub async fn run(&mut self, position: Option<Position>, shapes: &StoredShapes, again: bool) -> Result<()> {
         self.examine(again).await?;
         let mut replication = Replication::connect(&self.dialer, &self.login).await?;
         let server = self.identify(&mut replication, position.as_ref()).await?;
         let captured = self.captured().await?;
+        let prefix = &self.settings.config.capture.topic_prefix;
+        self.shapes.load(&*self.settings.context, prefix, &captured, shapes)?;
         self.set_replica_identities(&captured).await?;
         let mut ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
         ids.extend(self.signal_table().filter(|id| !ids.contains(id)));
@@ -211,8 +216,9 @@ impl Engine {
     pub(super) fn take_batch(&mut self, offset: bool) -> Option<Chunk> {
         let batch = std::mem::take(&mut self.batch);
         let offset = offset.then(|| self.position.to_offset());
-        let is_empty = batch.records.is_empty() && offset.is_none();
-        (!is_empty).then_some(Chunk { records: batch.records, offset, bytes: batch.bytes })
+        let shapes = self.shapes.take_fresh();
+        let is_empty = batch.records.is_empty() && offset.is_none() && shapes.is_empty();
+        (!is_empty).then_some(Chunk { records: batch.records, shapes, offset, bytes: batch.bytes })
     }
 
     /// A table of the snapshot is read up to here.

@@ -9,6 +9,7 @@ mod published;
 mod pump;
 mod queue;
 mod rows;
+mod shapes;
 mod snapshot;
 mod spill;
 mod stream;
@@ -17,6 +18,6 @@ mod telling;
 mod under_way;
 mod watch;
 
-pub use pump::{Pump, Settings};
-pub use queue::Popped;
+pub use pump::{Begin, Pump, Settings};
+pub use queue::{Chunk, Popped};
 pub use tables::connect;

@@ -6,6 +6,7 @@ mod row;
 mod zero;
 
 pub use build::Builder;
+pub use parameters::length_and_scale;
 pub use row::{DecodedRow, RowError, line_field};
 
 use crate::{catalog::TableId, datatype::Decode, mask::Mask};

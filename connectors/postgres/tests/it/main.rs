@@ -1,6 +1,7 @@
 //! The source against real PostgreSQL servers, which the tests start themselves.
 
 mod capture;
+mod ddl;
 mod doctor;
 mod failover;
 mod faults;
