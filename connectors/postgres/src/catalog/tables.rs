@@ -40,6 +40,8 @@ pub struct CatalogColumn {
     pub type_oid: u32,
     /// Modifier of its type.
     pub modifier: i32,
+    /// Its type for SQL.
+    pub type_text: String,
     /// Whether it is NOT NULL.
     pub not_null: bool,
     /// Expression of its default.
@@ -138,7 +140,7 @@ pub async fn table_info(sql: &Sql, oid: u32) -> Result<Option<TableInfo>> {
 async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
     let query = format!(
         "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '', \
-         a.attgenerated = 's', a.attnum, a.attidentity <> '' \
+         a.attgenerated = 's', a.attnum, a.attidentity <> '', format_type(a.atttypid, a.atttypmod) \
          FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
          WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         info.oid
@@ -150,6 +152,7 @@ async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
             number: number(&row, 7)?,
             type_oid: number(&row, 1)?,
             modifier: number(&row, 2)?,
+            type_text: text(&row, 9)?.to_owned(),
             not_null: text(&row, 3)? == "t",
             default: optional(&row, 4).filter(|_| !generated).map(str::to_owned),
             counts: text(&row, 8)? == "t",

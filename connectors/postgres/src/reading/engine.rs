@@ -5,10 +5,12 @@ use super::{
     gap::{ServerFacts, judge},
     pump::{Settings, Shared},
     queue::Chunk,
+    reselect::Wish,
     shapes::{Shapes, StoredShapes},
 };
 use crate::{
     catalog::{self, Publication, Slot},
+    config::Reselect,
     datatype::TypeRegistry,
     error::{Error, Result},
     event::{Batch, Emitter, EmitterOptions, SharedSchemas},
@@ -26,7 +28,7 @@ use std::{
 };
 
 /// Bytes of records after which a batch goes to the queue.
-const BATCH_BYTES: usize = 4 << 20;
+pub(super) const BATCH_BYTES: usize = 4 << 20;
 
 /// Everything that reading needs.
 pub struct Engine {
@@ -44,6 +46,10 @@ pub struct Engine {
     pub(super) position: Position,
     pub(super) batch: Batch,
     pub(super) shapes: Shapes,
+    /// Which values are read from their tables.
+    pub(super) reselect: Option<Reselect>,
+    /// Rows of the batch that lack such values.
+    pub(super) wishes: Vec<Wish>,
     pub(super) most_records: usize,
 }
 
@@ -93,6 +99,8 @@ impl Engine {
             most_records: usize::try_from(config.streaming.max_batch).unwrap_or(1).max(1),
             position: Position::default(),
             batch: Batch::default(),
+            reselect: Reselect::of(&settings.raw),
+            wishes: Vec::new(),
             settings,
             shared,
             dialer,

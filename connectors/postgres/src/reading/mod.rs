@@ -9,6 +9,7 @@ mod published;
 mod pump;
 mod queue;
 mod rows;
+mod reselect;
 mod shapes;
 mod snapshot;
 mod spill;

@@ -213,7 +213,7 @@ impl Engine {
     }
 
     /// What the server may forget up to.
-    fn stored(&self) -> u64 {
+    pub(super) fn stored(&self) -> u64 {
         use crate::config::FlushMode;
         let config = &self.settings.config.streaming;
         if config.flush_mode == FlushMode::Manual || !config.flush_lsn_source { 0 } else { self.shared.stored() }
@@ -223,6 +223,7 @@ impl Engine {
         if self.batch.records.is_empty() {
             return Ok(());
         }
+        self.reselect(streaming, interval).await?;
         streaming.idle_at = Instant::now();
         streaming.settled = self.position.commit.unwrap_or(0);
         let waited = Instant::now();
@@ -365,9 +366,11 @@ impl Engine {
                 }
                 let Some((table, moment)) = event else { return Ok(()) };
                 match table.decode(row, owner, None) {
-                    Ok(row) => {
-                        streaming.signals.changed(&table, &table.key_of(&row));
-                        self.emitter.insert(&table, row, &moment, &mut self.batch);
+                    Ok(decoded) => {
+                        streaming.signals.changed(&table, &table.key_of(&decoded));
+                        let (wish, before) = (self.wish(&table, row, &decoded), self.batch.records.len());
+                        self.emitter.insert(&table, decoded, &moment, &mut self.batch);
+                        self.wished(wish, before);
                     }
                     Err(error) => self.undecoded(error.to_string())?,
                 }
@@ -376,11 +379,13 @@ impl Engine {
             Message::Update(oid, old, new) => {
                 let Some((table, moment)) = self.event(streaming, oid, lsn, "UPDATE").await? else { return Ok(()) };
                 match both(&table, old, new, owner) {
-                    Ok((old, new)) => {
-                        for row in old.iter().chain([&new]) {
+                    Ok((old, decoded)) => {
+                        for row in old.iter().chain([&decoded]) {
                             streaming.signals.changed(&table, &table.key_of(row));
                         }
-                        self.emitter.update(&table, old, new, &moment, &mut self.batch);
+                        let (wish, before) = (self.wish(&table, new, &decoded), self.batch.records.len());
+                        self.emitter.update(&table, old, decoded, &moment, &mut self.batch);
+                        self.wished(wish, before);
                     }
                     Err(error) => self.undecoded(error.to_string())?,
                 }
@@ -506,7 +511,7 @@ impl Streaming {
         self.transaction.as_ref().map_or(0, |transaction| transaction.commit)
     }
 
-    async fn tell(&mut self, stored: u64) -> Result<()> {
+    pub(super) async fn tell(&mut self, stored: u64) -> Result<()> {
         // A server that has nothing to say is asked whether it is there at all.
         let ask = self.heard_at.elapsed() > ASK_AFTER;
         self.replication.status(self.received, stored, ask).await?;

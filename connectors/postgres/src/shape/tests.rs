@@ -39,10 +39,12 @@ fn catalog(columns: &[(i16, &str, u32)]) -> TableInfo {
         number: *number,
         type_oid: *type_oid,
         modifier: -1,
+        type_text: String::new(),
         not_null: false,
         default: None,
         counts: false,
         generated: false,
+        stored: false,
     };
     TableInfo {
         oid: 5,

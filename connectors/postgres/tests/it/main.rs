@@ -11,6 +11,7 @@ mod large;
 mod progress;
 mod proxy;
 mod readme;
+mod reselect;
 mod restart;
 mod security;
 mod server;
