@@ -8,6 +8,7 @@ mod faults;
 mod gaps;
 mod json;
 mod large;
+mod partitions;
 mod progress;
 mod proxy;
 mod readme;
