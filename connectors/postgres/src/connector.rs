@@ -17,6 +17,7 @@ impl SourceConnector for PostgresSource {
         // Only validation asks the server: the definition that tasks parse by does not have this rule.
         let mut config_def = SourceConfig::config_def();
         config_def.rules.push(Rule::new(doctor::check));
+        config_def.advice.push(Rule::new(doctor::advice));
         ConnectorInfo {
             class: "io.debezium.connector.postgresql.PostgresConnector".to_owned(),
             aliases: vec![
