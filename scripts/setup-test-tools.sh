@@ -146,6 +146,14 @@ P
   stamped postgres18
 }
 
+# PostGIS for the distribution's PostgreSQL, where it has the package; without it the test of it is passed over.
+setup_postgis() {
+  ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 && return
+  local version; version=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort -n | tail -1)
+  apt-cache show "postgresql-$version-postgis-3" >/dev/null 2>&1 || return 0
+  (WANT=("postgresql-$version-postgis-3"); apt_install) || say "no PostGIS: its test is passed over"
+}
+
 # What `make bench` runs beside the PostgreSQL connectors: Debezium's, each a plugin of its own.
 setup_debezium() {
   local pom=bench/peers/debezium/pom.xml jdbc=bench/peers/debezium-jdbc/pom.xml
@@ -164,7 +172,7 @@ setup_debezium() {
 case "${1:-test}" in
   build) want_build; apt_install; check_cargo ;;
   demo) want_build; want_demo; want_postgres; apt_install; check_cargo ;;
-  test) want_build; want_demo; want_test; apt_install; check_cargo; setup_python; setup_java; setup_go; setup_postgres18 ;;
+  test) want_build; want_demo; want_test; apt_install; check_cargo; setup_python; setup_java; setup_go; setup_postgres18; setup_postgis ;;
   bench) want_build; want_demo; want_test; want_bench; apt_install; check_cargo; setup_python; setup_java; setup_load; setup_debezium ;;
   *) say "unknown: $1 (build, demo, test or bench)"; exit 2 ;;
 esac

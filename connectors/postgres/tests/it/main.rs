@@ -9,6 +9,7 @@ mod gaps;
 mod json;
 mod large;
 mod partitions;
+mod postgis;
 mod progress;
 mod proxy;
 mod readme;
