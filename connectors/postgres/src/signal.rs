@@ -72,10 +72,6 @@ pub enum Signal {
     Resume,
     /// Tell a text.
     Log(String),
-    /// A window of ours opens.
-    Open,
-    /// It closes.
-    Close,
 }
 
 impl Signal {
@@ -113,8 +109,6 @@ impl Signal {
             "pause-snapshot" => Self::Pause,
             "resume-snapshot" => Self::Resume,
             "log" => Self::Log(data.get("message").and_then(Value::as_str).unwrap_or_default().to_owned()),
-            "snapshot-window-open" => Self::Open,
-            "snapshot-window-close" => Self::Close,
             _ => return Ok(None),
         }))
     }

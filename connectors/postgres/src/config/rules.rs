@@ -32,13 +32,6 @@ const LIMITS: &[(&str, &[&str], bool, &str)] = &[
     ),
     ("database.sslpassword", &[""], true, "encrypted client keys are not read yet; decrypt the key file"),
     ("signal.enabled.channels", &["source", ""], false, "signals come from the signal table only"),
-    (
-        "incremental.snapshot.watermarking.strategy",
-        &["INSERT_INSERT"],
-        false,
-        "both marks are inserted, and none is deleted",
-    ),
-    ("read.only", &["false"], false, "incremental snapshots write their marks into the signal table"),
     ("notification.enabled.channels", &[""], false, "notifications do not exist yet"),
     ("custom.metric.tags", &[""], false, "it has no effect"),
     ("database.sslfactory", &[""], false, "it is a Java class; database.sslmode and database.sslrootcert decide"),

@@ -103,7 +103,7 @@ pub struct SnapshotConfig {
     /// Rows of a chunk of an incremental snapshot.
     #[config(key = "incremental.snapshot.chunk.size", default = "1024", min = 1, group = "Signals")]
     pub chunk_size: i32,
-    /// How the marks around a chunk are written: `INSERT_INSERT` or `INSERT_DELETE`.
+    /// Has no effect: no marks are written around a chunk.
     #[config(
         key = "incremental.snapshot.watermarking.strategy",
         default = "INSERT_INSERT",
@@ -112,7 +112,7 @@ pub struct SnapshotConfig {
         group = "Signals"
     )]
     pub watermarking: String,
-    /// Never write to the database.
+    /// Has no effect: incremental snapshots never write to the database.
     #[config(key = "read.only", default = "false", group = "Signals")]
     pub read_only: bool,
 }

@@ -15,6 +15,7 @@ mod stream;
 mod tables;
 mod telling;
 mod under_way;
+mod visible;
 mod watch;
 
 pub use pump::{Pump, Settings};

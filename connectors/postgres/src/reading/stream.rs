@@ -86,7 +86,7 @@ impl Engine {
             told: 0,
             told_at: now,
             heard_at: now,
-            signals: Signals::default(),
+            signals: Signals::new(self.seen_now().await?),
             skipped: false,
             under_way: UnderWay::new(self.settings.config.streaming.spill_directory.as_deref()),
             heartbeat_at: now,
@@ -176,6 +176,7 @@ impl Engine {
             let heartbeat = self.settings.config.events.heartbeat_interval;
             let due = if heartbeat.is_zero() { interval } else { interval.min(heartbeat) };
             let (stored, unsettled) = (self.stored(), self.unsettled(streaming));
+            let wake = streaming.signals.wake();
             tokio::select! {
                 read = streaming.replication.fill() => {
                     read?;
@@ -184,6 +185,7 @@ impl Engine {
                 () = self.shared.stop() => return Err(Error::Stopped),
                 () = self.shared.stored_changed.notified() => {}
                 () = tokio::time::sleep_until(streaming.idle_at + IDLE_CHECKPOINT), if unsettled => {}
+                () = tokio::time::sleep_until(wake.unwrap_or(streaming.told_at)), if wake.is_some() => {}
                 () = tokio::time::sleep_until(streaming.told_at + due), if stored == streaming.told => {
                     streaming.tell(stored).await?;
                 }
@@ -207,7 +209,7 @@ impl Engine {
     }
 
     /// What the server may forget up to.
-    fn stored(&self) -> u64 {
+    pub(super) fn stored(&self) -> u64 {
         use crate::config::FlushMode;
         let config = &self.settings.config.streaming;
         if config.flush_mode == FlushMode::Manual || !config.flush_lsn_source { 0 } else { self.shared.stored() }
@@ -265,6 +267,7 @@ impl Engine {
                 }
                 if streaming.transaction.is_none() {
                     self.idle(streaming, end);
+                    self.came_to(streaming, end);
                 }
                 Ok(())
             }
@@ -277,6 +280,14 @@ impl Engine {
                 self.message(streaming, start, &message, parsed).await
             }
         }
+    }
+
+    /// All that committed up to `end` was streamed.
+    fn came_to(&mut self, streaming: &mut Streaming, end: u64) {
+        if end > streaming.began_at {
+            streaming.sent = None;
+        }
+        self.reached(streaming, end);
     }
 
     /// The server has sent everything up to `end`, and nothing of it is under way: the slot may follow once the offset
@@ -330,9 +341,13 @@ impl Engine {
                 (self.position.commit, self.position.processed) = (Some(end), Some(end));
                 self.position.message_type = Some("COMMIT".to_owned());
                 let transaction = streaming.transaction.take();
-                streaming.sent.take_if(|sent| transaction.is_some_and(|transaction| sent.is_of(transaction.xid)));
+                if let Some(ended) = &transaction {
+                    streaming.signals.seen.committed(ended.xid);
+                }
+                let was_sent = |sent: &mut Sent| transaction.is_some_and(|transaction| sent.is_of(transaction.xid));
+                streaming.sent.take_if(was_sent);
                 streaming.last_commit = Some(end);
-                self.window_closed(streaming);
+                self.came_to(streaming, end);
             }
             Message::Origin { lsn, name } => {
                 if let Some(transaction) = &mut streaming.transaction {
@@ -476,9 +491,14 @@ impl Engine {
 }
 
 impl Streaming {
-    /// Whether no transaction is under way.
+    /// Whether no transaction is under way, nor one to come of which a part was sent before.
     pub(super) fn idle_between(&self) -> bool {
-        self.transaction.is_none()
+        self.transaction.is_none() && self.sent.is_none()
+    }
+
+    /// Asks the server how far it has sent.
+    pub(super) async fn ask(&mut self, stored: u64) -> Result<()> {
+        self.replication.status(self.received, stored, true).await
     }
 
     /// Whether the event at `lsn` of the transaction under way was sent before this stream began.
