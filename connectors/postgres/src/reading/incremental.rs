@@ -312,7 +312,7 @@ impl Engine {
         streaming.signals.seen.forget(&visible);
         let hidden = streaming.signals.seen.hidden().is_some();
         if hidden || self.hides(&streaming.signals.seen).await? {
-            self.sql.execute("the chunk can't be put off", "ROLLBACK").await?;
+            self.sql.execute("the chunk can't be put off", "ROLLBACK -- a chunk is put off").await?;
             self.tell_waiting(&mut streaming.signals, asked);
             return Ok(None);
         }
@@ -350,21 +350,24 @@ impl Engine {
         }
     }
 
-    /// Whether one of the transactions that had not ended when the stream began may have been streamed before that: it is
-    /// in a statement that began before, which may be its commit, or nobody may know what it is in.
+    /// Whether one of the transactions that had not ended when the stream began may have been streamed before that. One may
+    /// not that stands idle even now, is in a statement that began later than the stream, or is prepared while nobody
+    /// commits such ones; of others nobody knows, or they have ended since the snapshot.
     async fn hides(&self, seen: &Seen) -> Result<bool> {
         if seen.doubtful().is_empty() {
             return Ok(false);
         }
         let numbers: Vec<_> = seen.doubtful().iter().map(|xid| format!("'{xid}'")).collect();
+        let (numbers, since) = (numbers.join(", "), literal(seen.since()));
         let query = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE (backend_xid::text IN ({}) OR query ILIKE 'commit prepared%') \
-             AND (state IS NULL OR (state NOT LIKE 'idle%' AND query_start < {}))",
-            numbers.join(", "),
-            literal(seen.since())
+            "SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_xid::text IN ({numbers}) \
+             AND (state LIKE 'idle in transaction%' OR query_start >= {since})) + \
+             (SELECT count(*) FROM pg_prepared_xacts WHERE transaction::text IN ({numbers}) AND NOT EXISTS \
+             (SELECT FROM pg_stat_activity WHERE query ILIKE 'commit prepared%' OR query = '<insufficient privilege>'))"
         );
         let row = self.sql.row("the running transactions can't be read", &query).await?;
-        Ok(row.as_ref().and_then(|row| row.get(0)) != Some("0"))
+        let known = row.as_ref().and_then(|row| row.get(0)).and_then(|count| count.parse::<usize>().ok());
+        Ok(known != Some(seen.doubtful().len()))
     }
 
     /// Says once that a snapshot waits for other transactions, when that takes long.
