@@ -60,6 +60,10 @@ pub const V1_HEALTH: &str = "/v1/connectors/{connector}/health";
 pub const V1_PROGRESS: &str = "/v1/connectors/{connector}/progress";
 /// What happened to a connector.
 pub const V1_EVENTS: &str = "/v1/connectors/{connector}/events";
+/// Has a running source read tables anew.
+pub const V1_SNAPSHOT: &str = "/v1/connectors/{connector}/snapshot";
+/// Pauses, resumes or stops that.
+pub const V1_SNAPSHOT_ACTION: &str = "/v1/connectors/{connector}/snapshot/{action}";
 
 /// All paths with the methods they answer.
 pub const ROUTES: &[(&str, &[&str])] = &[
@@ -93,4 +97,6 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     (V1_HEALTH, &["GET"]),
     (V1_PROGRESS, &["GET"]),
     (V1_EVENTS, &["GET"]),
+    (V1_SNAPSHOT, &["POST"]),
+    (V1_SNAPSHOT_ACTION, &["POST"]),
 ];
