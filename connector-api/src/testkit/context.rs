@@ -74,7 +74,7 @@ pub struct SourceContext {
     warnings: Mutex<Vec<String>>,
     progress: Mutex<Option<Progress>>,
     signals: Mutex<Vec<TaskSignal>>,
-    accepted: Mutex<Option<Option<SignalTopic>>>,
+    accepted: Mutex<Option<SignalTopic>>,
 }
 
 impl SourceContext {
@@ -83,8 +83,8 @@ impl SourceContext {
         lock(&self.signals).push(signal);
     }
 
-    /// What the task said of signals: nothing, or that it takes them, perhaps of a topic too.
-    pub fn accepted(&self) -> Option<Option<SignalTopic>> {
+    /// The topic that the task takes signals of.
+    pub fn signal_topic(&self) -> Option<SignalTopic> {
         lock(&self.accepted).clone()
     }
 
@@ -135,7 +135,7 @@ impl SourceTaskContext for SourceContext {
     }
 
     fn accept_signals(&self, topic: Option<&SignalTopic>) -> Result<()> {
-        *lock(&self.accepted) = Some(topic.cloned());
+        *lock(&self.accepted) = topic.cloned();
         Ok(())
     }
 

@@ -31,7 +31,7 @@ const LIMITS: &[(&str, &[&str], bool, &str)] = &[
         "only io.debezium.schema.SchemaTopicNamingStrategy is known; the RegexRouter transform renames topics",
     ),
     ("database.sslpassword", &[""], true, "encrypted client keys are not read yet; decrypt the key file"),
-    ("signal.enabled.channels", &["source", ""], false, "signals come from the signal table only"),
+    ("signal.kafka.bootstrap.servers", &[""], false, "the signal topic is read from the worker's own broker"),
     ("notification.enabled.channels", &[""], false, "notifications do not exist yet"),
     ("custom.metric.tags", &[""], false, "it has no effect"),
     ("database.sslfactory", &[""], false, "it is a Java class; database.sslmode and database.sslrootcert decide"),

@@ -35,7 +35,7 @@ const LONG: Duration = Duration::from_secs(10);
 const ALIVE: Duration = Duration::from_secs(10);
 
 /// Signals of the stream, and the chunk that waits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Signals {
     /// Number of the signal table, and the places of id, type and data in its rows.
     table: Option<(u32, [usize; 3])>,
@@ -44,6 +44,8 @@ pub(super) struct Signals {
     pub(super) seen: Seen,
     /// When the next question or try is due.
     wake: Option<Instant>,
+    /// When the other channels are looked at next.
+    pub(super) look: Instant,
     /// Since when the next chunk can't be read, and whether that was told.
     put_off: Option<Instant>,
     told: bool,
@@ -68,12 +70,13 @@ fn name(key: &Value) -> String {
 impl Signals {
     /// Of a stream that begins.
     pub fn new(seen: Seen) -> Self {
-        Self { seen, ..Self::default() }
+        let look = Instant::now();
+        Self { table: None, window: None, seen, wake: None, look, put_off: None, told: false }
     }
 
-    /// When [`Engine::next_chunk`] is due, whatever comes.
-    pub fn wake(&self) -> Option<Instant> {
-        self.wake
+    /// When [`Engine::next_chunk`] or [`Engine::channels`] is due, whatever comes.
+    pub fn wake(&self) -> Instant {
+        self.wake.map_or(self.look, |wake| wake.min(self.look))
     }
 
     /// Notes the signal table when the server announces it.
@@ -123,8 +126,18 @@ impl Engine {
     /// Follows a row of the signal table.
     pub(super) async fn signal(&mut self, streaming: &mut Streaming, oid: u32, row: Tuple<'_>) -> Result<()> {
         let Some([id, kind, data]) = streaming.signals.row(oid, row)? else { return Ok(()) };
-        let (id, kind) = (id.unwrap_or_default(), kind.unwrap_or_default());
-        let signal = match Signal::parse(&kind, data.as_deref()) {
+        self.follow(streaming, &id.unwrap_or_default(), &kind.unwrap_or_default(), data.as_deref()).await
+    }
+
+    /// Follows a signal of whatever channel.
+    pub(super) async fn follow(
+        &mut self,
+        streaming: &mut Streaming,
+        id: &str,
+        kind: &str,
+        data: Option<&str>,
+    ) -> Result<()> {
+        let signal = match Signal::parse(kind, data) {
             Ok(Some(signal)) => signal,
             Ok(None) => return Ok(()),
             Err(reason) => {
@@ -134,7 +147,7 @@ impl Engine {
         };
         match signal {
             Signal::Execute(asked) => {
-                let asked = self.asked(&id, asked).await?;
+                let asked = self.asked(id, asked).await?;
                 if !asked.is_empty() {
                     self.position.incremental.get_or_insert_default().tables.extend(asked);
                 }

@@ -169,6 +169,7 @@ impl Engine {
             }
             self.deliver(streaming, interval).await?;
             self.settle(streaming).await?;
+            self.channels(streaming).await?;
             self.next_chunk(streaming).await?;
             if self.shared.stopping() {
                 return Err(Error::Stopped);
@@ -185,7 +186,7 @@ impl Engine {
                 () = self.shared.stop() => return Err(Error::Stopped),
                 () = self.shared.stored_changed.notified() => {}
                 () = tokio::time::sleep_until(streaming.idle_at + IDLE_CHECKPOINT), if unsettled => {}
-                () = tokio::time::sleep_until(wake.unwrap_or(streaming.told_at)), if wake.is_some() => {}
+                () = tokio::time::sleep_until(wake) => {}
                 () = tokio::time::sleep_until(streaming.told_at + due), if stored == streaming.told => {
                     streaming.tell(stored).await?;
                 }
@@ -307,16 +308,21 @@ impl Engine {
         streaming.transaction.is_none() && self.batch.records.is_empty() && commit > streaming.settled
     }
 
-    /// An offset without records: nothing of what was received is captured.
-    async fn settle(&mut self, streaming: &mut Streaming) -> Result<()> {
-        if !self.unsettled(streaming) || streaming.idle_at.elapsed() < IDLE_CHECKPOINT {
-            return Ok(());
-        }
+    /// An offset at once, between two transactions: what was asked for is not to be forgotten.
+    pub(super) async fn remember(&mut self, streaming: &mut Streaming) -> Result<()> {
         streaming.idle_at = Instant::now();
         streaming.settled = self.position.commit.unwrap_or(0);
         self.position.transaction = None;
         let interval = self.settings.config.streaming.status_interval;
         self.flush(true, interval, async || Ok(())).await
+    }
+
+    /// An offset without records: nothing of what was received is captured.
+    async fn settle(&mut self, streaming: &mut Streaming) -> Result<()> {
+        if !self.unsettled(streaming) || streaming.idle_at.elapsed() < IDLE_CHECKPOINT {
+            return Ok(());
+        }
+        self.remember(streaming).await
     }
 
     pub(super) async fn message(
@@ -355,7 +361,7 @@ impl Engine {
                 }
             }
             Message::Relation(relation) => {
-                streaming.signals.announced(&relation, self.settings.config.snapshot.signal_table.as_deref());
+                streaming.signals.announced(&relation, self.settings.config.snapshot.source_channel());
                 let table = self.announced(&relation).await?.map(Arc::new);
                 streaming.relations.insert(relation.oid, table);
             }

@@ -1,7 +1,7 @@
 //! Signals, and incremental snapshots.
 
 use crate::{capture::wait_for_slot, json::json, server::Server};
-use levada_connector_api::{SourceRecord, testkit::Offsets};
+use levada_connector_api::{SignalTopic, SourceRecord, TaskSignal, testkit::Offsets};
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
@@ -251,5 +251,50 @@ fn a_reader_that_may_not_write_has_incremental_snapshots_of_an_idle_database() {
     assert!(records.iter().all(is_read));
     assert_eq!(server.sql("SELECT count(*) FROM signals"), "1");
     assert_eq!(run.context.warnings(), Vec::<String>::new());
+    run.stop();
+}
+
+#[test]
+fn signals_come_from_the_worker_a_topic_and_a_file() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("signals.txt");
+    let keys = [
+        ("snapshot.mode", "no_data"),
+        ("signal.enabled.channels", "kafka,file"),
+        ("signal.kafka.topic", "signals"),
+        ("signal.poll.interval.ms", "100"),
+        ("signal.file", file.to_str().unwrap()),
+    ];
+    let offsets = Offsets::default();
+    let mut run = server.source(&keys, &offsets);
+    wait_for_slot(&server, &mut run);
+    let topic =
+        |from: &[(i32, i64)]| SignalTopic { topic: "signals".to_owned(), key: "p".to_owned(), from: from.to_vec() };
+    assert_eq!(run.context.signal_topic(), Some(topic(&[])));
+    let execute = r#"{"type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}"#;
+    let signal = |text: &str, next| TaskSignal { id: "s".to_owned(), text: text.to_owned(), next };
+    // By REST, and by a record of the topic; the first only tells where the topic begins.
+    run.context.signal(signal("", Some((0, 5))));
+    run.context.signal(signal(execute, None));
+    assert!(run.take(2).unwrap().iter().all(is_read));
+    run.context.signal(signal(execute, Some((0, 6))));
+    assert!(run.take(2).unwrap().iter().all(is_read));
+    run.context.signal(signal("nonsense", Some((0, 7))));
+    run.poll_until(|run| run.context.warnings().iter().any(|text| text.contains("no JSON of type and data")));
+    let line = r#"{"id": "f", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}"#;
+    std::fs::write(&file, format!("{line}\n\n")).unwrap();
+    assert!(run.take(2).unwrap().iter().all(is_read));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
+    let partition = serde_json::json!({"server": "p"}).as_object().unwrap().clone();
+    run.commit().unwrap();
+    while offsets.get(&partition).unwrap()["levada_signals"] != serde_json::json!([[0, 7]]) {
+        run.poll().unwrap();
+        run.commit().unwrap();
+    }
+    run.stop();
+    let run = server.source(&keys, &offsets);
+    assert_eq!(run.context.signal_topic(), Some(topic(&[(0, 7)])), "what was followed is not followed again");
     run.stop();
 }
