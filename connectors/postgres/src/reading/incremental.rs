@@ -6,8 +6,10 @@
 
 use super::{
     engine::{Engine, now_micros},
+    snapshot::estimate,
     stream::Streaming,
     tables,
+    telling::Anew,
     visible::{Seen, Snapshot},
 };
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
     signal::{Asked, Incremental, Signal},
     table::{DecodedRow, Table, line_field},
 };
-use levada_connector_api::{Bytes, Value};
+use levada_connector_api::{Bytes, Done, Value};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
@@ -49,6 +51,8 @@ pub(super) struct Signals {
     /// Since when the next chunk can't be read, and whether that was told.
     put_off: Option<Instant>,
     told: bool,
+    /// The table that is read, and its rows by the statistics.
+    estimate: Option<(String, u64)>,
 }
 
 /// A chunk that waits for the stream.
@@ -71,7 +75,7 @@ impl Signals {
     /// Of a stream that begins.
     pub fn new(seen: Seen) -> Self {
         let look = Instant::now();
-        Self { table: None, window: None, seen, wake: None, look, put_off: None, told: false }
+        Self { table: None, window: None, seen, wake: None, look, put_off: None, told: false, estimate: None }
     }
 
     /// When [`Engine::next_chunk`] or [`Engine::channels`] is due, whatever comes.
@@ -158,7 +162,7 @@ impl Engine {
                 let first = state.tables.first().cloned();
                 state.tables.retain(|asked| patterns.as_ref().is_some_and(|stopped| !stopped.matches(&asked.table)));
                 if state.tables.first() != first.as_ref() {
-                    (state.last, state.most) = (None, None);
+                    (state.last, state.most, state.read) = (None, None, 0);
                     streaming.signals.window = None;
                 }
             }
@@ -203,6 +207,7 @@ impl Engine {
             origin: None,
             mark: SnapshotMark::Incremental,
         };
+        let read = window.keys.len() as u64;
         for row in window.rows.into_iter().flatten() {
             let record = self.emitter.read(&window.table, row, &moment);
             self.batch.grow(2048);
@@ -210,6 +215,7 @@ impl Engine {
         }
         if let Some(state) = &mut self.position.incremental {
             state.last = Some(window.last);
+            state.read += read;
         }
     }
 
@@ -237,6 +243,7 @@ impl Engine {
         if streaming.signals.seen.is_full() {
             streaming.signals.seen.forget(&self.visible_now().await?);
         }
+        self.tell_anew(&streaming.signals);
         if streaming.signals.wake.is_some_and(|wake| wake > Instant::now()) {
             return Ok(());
         }
@@ -276,6 +283,9 @@ impl Engine {
             return Ok(Chunk::None);
         };
         let Some(info) = catalog::table_info(&self.sql, *oid).await? else { return Ok(Chunk::None) };
+        if streaming.signals.estimate.as_ref().is_none_or(|(table, _)| *table != asked.table) {
+            streaming.signals.estimate = Some((asked.table.clone(), estimate(&self.sql, &info).await?));
+        }
         let (table, key) = self.plan_of(&info).await?;
         let nullable = |name: &String| info.columns.iter().any(|column| column.name == *name && !column.not_null);
         if key.is_empty() || key.iter().any(nullable) || table.key_schema().is_none() {
@@ -381,6 +391,22 @@ impl Engine {
         let row = self.sql.row("the running transactions can't be read", &query).await?;
         let known = row.as_ref().and_then(|row| row.get(0)).and_then(|count| count.parse::<usize>().ok());
         Ok(known != Some(seen.doubtful().len()))
+    }
+
+    /// Tells how far it is.
+    fn tell_anew(&self, signals: &Signals) {
+        let anew = self.position.incremental.as_ref().and_then(|state| {
+            let table = state.tables.first()?.table.clone();
+            let estimate = signals.estimate.as_ref().filter(|(name, _)| *name == table).map_or(0, |(_, rows)| *rows);
+            let total = Some(estimate.max(state.read));
+            Some(Anew {
+                table,
+                rows: Done { done: state.read, total },
+                tables: Done { done: state.done, total: Some(state.done + state.tables.len() as u64) },
+                paused: state.paused,
+            })
+        });
+        self.shared.telling.anew(anew);
     }
 
     /// Says once that a snapshot waits for other transactions, when that takes long.

@@ -1,7 +1,10 @@
 //! Signals, and incremental snapshots.
 
 use crate::{capture::wait_for_slot, json::json, server::Server};
-use levada_connector_api::{SignalTopic, SourceRecord, TaskSignal, testkit::Offsets};
+use levada_connector_api::{
+    SignalTopic, SourceRecord, TaskSignal,
+    testkit::{Offsets, SourceRun},
+};
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
@@ -135,6 +138,10 @@ fn signals_filter_pause_go_on_and_stop() {
     let records = run.take(1).unwrap();
     assert_eq!(json(&records[0].value)["op"], "c");
     run.expect_nothing();
+    let told = |run: &SourceRun| run.context.progress().filter(|told| told.phase == "incremental snapshot, paused");
+    run.poll_until(|run| told(run).is_some());
+    let tables = told(&run).unwrap().tables.unwrap();
+    assert_eq!((tables.done, tables.total), (0, Some(1)));
     signal("5", "resume-snapshot", "");
     assert_eq!(run.take(1001).unwrap().iter().filter(|record| is_read(record)).count(), 1001);
     server.sql(&format!(
