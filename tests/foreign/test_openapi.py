@@ -99,7 +99,7 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     worker.wait_for_states(name, "RUNNING", "RUNNING")
     base = f"/connectors/{name}"
     for get in ("/connectors?expand=info&expand=status", base, f"{base}/config", f"{base}/status", f"{base}/tasks", f"{base}/tasks/0/status",
-                f"{base}/topics", f"{base}/offsets", f"/v1{base}/health", f"/v1{base}/progress", f"/v1{base}/events"):
+                f"{base}/topics", f"{base}/offsets", f"/v1{base}/health", f"/v1{base}/findings", f"/v1{base}/progress", f"/v1{base}/events"):
         assert worker.get(get).status == 200
     assert worker.put(f"{base}/config", {**config, "batch.size": 7}).status == 200
     assert worker.put(f"{base}/config", {**config, "tasks.max": "x"}).status == 400
@@ -132,7 +132,7 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     assert worker.call("DELETE", f"{base}/offsets").status == 200
     assert worker.put(f"{base}/topics/reset").status == 202
     assert worker.delete(name).status == 204
-    for get in ("health", "progress", "events"):
+    for get in ("health", "findings", "progress", "events"):
         assert worker.get(f"/v1{base}/{get}").status == 404
     for path_of, good in (("/snapshot", tables), ("/snapshot/pause", {})):
         assert worker.call("POST", f"/v1{base}{path_of}", good).status == 404
@@ -153,6 +153,8 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     assert worker.get(f"{plugin}?version=9.9.9").status == 400
     assert worker.put(f"{plugin}/validate", {"connector.class": "FileStreamSource"}).status == 200
     assert worker.put(f"{plugin}/validate", {"connector.class": "FileStreamSink"}).status == 400
+    assert worker.put(f"/v1{plugin}/validate", {"connector.class": "FileStreamSource"}).status == 200
+    assert worker.put(f"/v1{plugin}/validate", {"connector.class": "FileStreamSink"}).status == 400
 
     documented = {(template, method, status) for template, method, operation in operations()
                   for status, response in operation["responses"].items() if "x-not-provoked" not in response}

@@ -40,6 +40,7 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 let mut def = ::levada_connector_api::config::ConfigDef {
                     keys: ::std::vec::Vec::new(),
                     rules: ::std::vec![#(#rules),*],
+                    ..::std::default::Default::default()
                 };
                 #(#definitions)*
                 def

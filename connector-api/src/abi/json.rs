@@ -68,7 +68,7 @@ pub fn to_info(value: &Json, kind: ConnectorKind) -> Result<ConnectorInfo> {
         aliases: texts(value, "aliases"),
         kind,
         version: text(value, "version").unwrap_or_default(),
-        config_def: ConfigDef { keys, rules: Vec::new() },
+        config_def: ConfigDef { keys, ..ConfigDef::default() },
     })
 }
 

@@ -218,6 +218,8 @@ pub struct ConfigDef {
     pub keys: Vec<Key>,
     /// Rules over several keys.
     pub rules: Vec<Rule>,
+    /// What may be unintended, or better otherwise, though it works: asked only where somebody wants to know.
+    pub advice: Vec<Rule>,
 }
 
 impl ConfigDef {
@@ -234,6 +236,12 @@ impl ConfigDef {
             }
         }
         self.rules.extend(other.rules);
+        self.advice.extend(other.advice);
         self
+    }
+
+    /// What may be unintended in a configuration that has no errors, each with the key that it is about.
+    pub fn advice(&self, config: &Config) -> Vec<KeyError> {
+        self.advice.iter().flat_map(|rule| rule.ask(config)).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The source connector: what it says of itself, and its one task.
 
-use crate::{config::SourceConfig, doctor, offset::Position, task::PostgresSourceTask};
+use crate::{config::SourceConfig, doctor, offset::Position, shape::Told, task::PostgresSourceTask};
 use levada_connector_api::{
     Config, ConnectorConfig, ConnectorContext, ConnectorError, ConnectorInfo, ConnectorKind, ExactlyOnceSupport,
     OffsetChange, Result, SourceConnector, SourceTask, config::Rule,
@@ -17,6 +17,7 @@ impl SourceConnector for PostgresSource {
         // Only validation asks the server: the definition that tasks parse by does not have this rule.
         let mut config_def = SourceConfig::config_def();
         config_def.rules.push(Rule::new(doctor::check));
+        config_def.advice.push(Rule::new(doctor::advice));
         ConnectorInfo {
             class: "io.debezium.connector.postgresql.PostgresConnector".to_owned(),
             aliases: vec![
@@ -61,7 +62,11 @@ impl SourceConnector for PostgresSource {
                 (Some(server), Some(prefix)) if server == prefix.trim() => {}
                 _ => return Err(refused("its partition has no `server` that is topic.prefix")),
             }
-            Position::from_offset(offset).map_err(|reason| refused(&reason))?;
+            let checked = match partition.get("relation") {
+                Some(_) => Told::from_offset(offset).map(drop),
+                None => Position::from_offset(offset).map(drop),
+            };
+            checked.map_err(|reason| refused(&reason))?;
         }
         Ok(true)
     }

@@ -47,6 +47,14 @@ pub enum Error {
     /// Changes are missing between what is stored and what the server still has.
     #[error("{0}")]
     Gap(String),
+    /// A table has changed, and the configuration says that this stops the task until somebody accepts it.
+    #[error("{text}")]
+    SchemaChange {
+        /// Table, changes and mend.
+        text: String,
+        /// Whether the task waits for that, and does not fail.
+        pauses: bool,
+    },
     /// The task was asked to stop.
     #[error("the task was asked to stop")]
     Stopped,
@@ -100,6 +108,9 @@ impl Error {
         match self {
             Self::Connect { .. } | Self::Broken(_) | Self::Protocol(_) => ErrorKind::Retriable,
             Self::Tls { .. } | Self::Setup(_) => ErrorKind::Config,
+            // Tried again and again, which shows as a stall with its cause.
+            Self::SchemaChange { pauses: true, .. } => ErrorKind::Retriable,
+            Self::SchemaChange { pauses: false, .. } => ErrorKind::Config,
             Self::Server { code, .. } => kind_of(code),
             Self::Data(_) => ErrorKind::Data,
             Self::Gap(_) => ErrorKind::Fatal,

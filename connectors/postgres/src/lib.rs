@@ -19,6 +19,7 @@ mod net;
 mod offset;
 mod pgoutput;
 mod reading;
+mod shape;
 mod signal;
 mod sink;
 mod table;

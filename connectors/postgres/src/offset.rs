@@ -6,7 +6,7 @@
 use crate::{event::TransactionCount, signal::Incremental};
 use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 /// How far a snapshot has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,7 +116,15 @@ impl Position {
         // Rows that lie before the last commit are of a transaction that began before that: ours are told apart by
         // being set to the commit's position at each commit. Of Debezium's that is not known, so it is sent whole.
         let ours = self.system.is_some();
-        let under_way = |processed: &u64| self.commit.is_some() && (*processed > from || (ours && *processed < from));
+        // A transaction's first change may stand exactly where the commit before it ends.
+        let kinds = ["INSERT", "UPDATE", "DELETE", "TRUNCATE"];
+        let of_change = self.events > 0 && self.message_type.as_deref().is_some_and(|kind| kinds.contains(&kind));
+        let within = |processed: u64| match processed.cmp(&from) {
+            Ordering::Greater => true,
+            Ordering::Equal => of_change,
+            Ordering::Less => ours,
+        };
+        let under_way = |processed: &u64| self.commit.is_some() && within(*processed);
         let until = self.processed.filter(under_way);
         Resume { from, sent: until.map(|until| Sent { xid: self.tx_id, until, count: self.events.max(1) }) }
     }
@@ -313,6 +321,13 @@ mod tests {
             streaming.resume(),
             Resume { from: 24_023_000, sent: Some(Sent { xid: Some(555), until: 24_023_128, count: 3 }) }
         );
+        let first = read(json!({
+            "lsn_proc": 500, "messageType": "INSERT", "lsn_commit": 500, "lsn": 500, "lsn_events_processed": 1
+        }));
+        let behind = Some(Sent { xid: None, until: 500, count: 1 });
+        assert_eq!(first.resume(), Resume { from: 500, sent: behind }, "a change right behind the commit");
+        let between = Position { message_type: Some("COMMIT".to_owned()), ..first };
+        assert_eq!(between.resume(), Resume { from: 500, sent: None });
         let done = read(
             json!({"lsn": 5, "txId": 1, "ts_usec": 1, "snapshot": "INITIAL", "last_snapshot_record": true, "snapshot_completed": true}),
         );

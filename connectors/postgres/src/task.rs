@@ -4,7 +4,8 @@ use crate::{
     config::{SourceConfig, unsupported},
     error::Error,
     offset::{self, Position},
-    reading::{Popped, Pump, Settings},
+    reading::{Begin, Chunk, Popped, Pump, Settings},
+    shape,
 };
 use levada_connector_api::{
     Checkpoint, Config, ConnectorConfig, ConnectorError, ErrorKind, Reach, Result, SignalTopic, SourceBatch,
@@ -25,10 +26,8 @@ struct Running {
     settings: Settings,
     partition: Arc<SourcePartition>,
     /// Behind the last record that was handed over.
-    position: Option<Position>,
+    begin: Begin,
     pump: Option<Pump>,
-    /// Whether this run has read before.
-    again: bool,
     failures: i32,
 }
 
@@ -49,7 +48,8 @@ impl SourceTask for PostgresSourceTask {
         accept_signals(&*context, &typed, position.as_ref())?;
         let settings = Settings { config: typed, raw: config, context, run_id: uuid::Uuid::new_v4().to_string() };
         let partition = Arc::new(partition);
-        self.running = Some(Running { settings, partition, position, pump: None, again: false, failures: 0 });
+        let begin = Begin { position, ..Begin::default() };
+        self.running = Some(Running { settings, partition, begin, pump: None, failures: 0 });
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl SourceTask for PostgresSourceTask {
         loop {
             let nap = left.min(NAP);
             match running.pump()?.pop(nap) {
-                Popped::Chunk(chunk) => return running.taken(chunk.records, chunk.offset),
+                Popped::Chunk(chunk) => return running.taken(chunk),
                 Popped::End(end) => return running.ended(end),
                 Popped::Nothing => {}
             }
@@ -116,32 +116,29 @@ fn accept_signals(context: &dyn SourceTaskContext, config: &SourceConfig, positi
 impl Running {
     fn pump(&mut self) -> Result<&Pump> {
         if self.pump.is_none() {
-            let started = Pump::start(self.settings.clone(), self.position.clone(), self.again);
+            let started = Pump::start(self.settings.clone(), self.begin.clone());
             self.pump =
                 Some(started.map_err(|error| ConnectorError::retriable("no thread can be started").caused_by(error))?);
         }
         self.pump.as_ref().ok_or_else(|| ConnectorError::fatal("the reading thread is gone"))
     }
 
-    fn taken(
-        &mut self,
-        records: Vec<levada_connector_api::SourceRecord>,
-        offset: Option<SourceOffset>,
-    ) -> Result<SourceBatch> {
+    fn taken(&mut self, chunk: Chunk) -> Result<SourceBatch> {
         self.failures = 0;
         let mut checkpoints = Vec::new();
-        if let Some(offset) = offset {
-            let position = Position::from_offset(&offset).map_err(ConnectorError::fatal)?;
-            self.again |= !position.in_snapshot();
-            self.position = Some(position);
-            checkpoints.push(Checkpoint {
-                after: records.len(),
-                partition: Arc::clone(&self.partition),
-                offset,
-                reach: Reach::All,
-            });
+        let after = chunk.records.len();
+        for (relation, offset) in chunk.shapes {
+            let partition = shape::partition(&self.settings.config.capture.topic_prefix, relation);
+            self.begin.shapes.insert(relation, offset.clone());
+            checkpoints.push(Checkpoint { after, partition: Arc::new(partition), offset, reach: Reach::All });
         }
-        Ok(SourceBatch { records, checkpoints })
+        if let Some(offset) = chunk.offset {
+            let position = Position::from_offset(&offset).map_err(ConnectorError::fatal)?;
+            self.begin.again |= !position.in_snapshot();
+            self.begin.position = Some(position);
+            checkpoints.push(Checkpoint { after, partition: Arc::clone(&self.partition), offset, reach: Reach::All });
+        }
+        Ok(SourceBatch { records: chunk.records, checkpoints })
     }
 
     /// The thread has ended: the next poll starts another one, when the runtime tries again.
@@ -155,8 +152,10 @@ impl Running {
                 Ok(SourceBatch::default())
             };
         }
+        // A pause lasts as long as the user likes.
+        let waits = matches!(error, Error::SchemaChange { .. });
         let error = ConnectorError::from(error);
-        if error.kind == ErrorKind::Retriable {
+        if error.kind == ErrorKind::Retriable && !waits {
             self.failures += 1;
             let most = self.settings.config.streaming.max_retries;
             if most >= 0 && self.failures > most {

@@ -26,6 +26,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Show every configuration key with its effective value and where it comes from
     Config(ConfigArgs),
+    /// Check a connector's configuration and what it needs outside, and tell all that is wrong or may be unintended
+    Doctor(DoctorArgs),
     /// Load one connector library and say what it is; started by the node itself
     #[command(hide = true)]
     PluginScan(PluginScanArgs),
@@ -97,6 +99,26 @@ pub struct ConfigArgs {
     /// Only what is not at its default
     #[arg(long)]
     pub changed: bool,
+
+    /// Form of the output
+    #[arg(long, short, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `levada doctor`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  levada doctor inventory.json
+  levada doctor inventory.json --output json | jq '.findings[]'
+
+It asks the database that the configuration names, and needs no running node.")]
+pub struct DoctorArgs {
+    /// File with the configuration in JSON, as it is posted to /connectors
+    pub file: PathBuf,
+
+    /// Configuration of the node, for plugins and config providers.
+    #[command(flatten)]
+    pub inputs: Inputs,
 
     /// Form of the output
     #[arg(long, short, value_enum, default_value_t)]

@@ -67,11 +67,11 @@ fn flag_values(flags: &Flags) -> Result<Vec<(String, String, String)>, CliError>
     Ok(values)
 }
 
-fn unreadable(path: &Path, cause: &io::Error) -> CliError {
+pub(super) fn unreadable(path: &Path, cause: &io::Error) -> CliError {
     CliError::config(format!("{} could not be read: {cause}", path.display()))
 }
 
-fn read(path: &Path) -> io::Result<String> {
+pub(super) fn read(path: &Path) -> io::Result<String> {
     let file = RealDisk::new().open(path, OpenOptions::READ)?;
     let length = file.len()?;
     if length > LARGEST_FILE {

@@ -3,6 +3,7 @@
 
 mod args;
 mod config;
+mod doctor;
 mod plugin_scan;
 mod serve;
 
@@ -52,6 +53,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             serve::run(&arguments)
         }
         Command::Config(arguments) => config::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::PluginScan(arguments) => plugin_scan::run(&arguments),
     };
     let code = outcome.err().map_or(0, |error| {

@@ -4,6 +4,7 @@
 //! broker and the worker.
 
 mod address;
+mod doctor;
 mod metrics;
 mod plugins;
 mod worker;
@@ -20,6 +21,7 @@ use crate::{
     telemetry::LogControl,
 };
 use address::RestAddress;
+pub use doctor::Doctor;
 use levada_broker::{Broker, BrokerConfig, StartError};
 use levada_env::Env;
 use std::{path::PathBuf, sync::Arc};

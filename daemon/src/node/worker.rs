@@ -171,7 +171,7 @@ fn definition(class: &str) -> ConfigDef {
     } else {
         Vec::new()
     };
-    ConfigDef { keys, rules: Vec::new() }
+    ConfigDef { keys, ..ConfigDef::default() }
 }
 
 fn known_encoding(encoding: &str) -> Result<(), String> {

@@ -101,6 +101,14 @@ pub async fn config(State(rest): State<RestState>, params: Params) -> Result<Ans
     Ok(Answer(json!(info.config)))
 }
 
+/// `GET /v1/connectors/{connector}/findings`.
+pub async fn findings(State(rest): State<RestState>, params: Params) -> Result<Answer<Value>> {
+    let name = params.get(0);
+    let info = rest.herder.view().describe(name).ok_or_else(|| not_found(name))?;
+    let config = info.config.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    Ok(Answer(rest.herder.findings(&config).await?))
+}
+
 /// `PUT /connectors/{connector}/config`.
 pub async fn put_config(
     State(rest): State<RestState>,

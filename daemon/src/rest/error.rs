@@ -26,6 +26,11 @@ impl RestError {
         Self { status, message: message.into(), bare: false }
     }
 
+    /// The text.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// 400.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)

@@ -17,6 +17,7 @@ mod tasks;
 mod tests;
 mod worker;
 
+pub use dto::parse_config;
 pub use router::router;
 pub use server::{RestServer, ServerOptions, ServerStop};
 

@@ -52,10 +52,14 @@ pub const LOGGER: &str = "/admin/loggers/{logger}";
 pub const V1_ROUTES: &str = "/v1/routes";
 /// Plugins with their origin, and files that gave none.
 pub const V1_PLUGINS: &str = "/v1/plugins";
+/// Checks a configuration, with what is no error.
+pub const V1_VALIDATE: &str = "/v1/connector-plugins/{plugin}/config/validate";
 /// All connectors with their derived health.
 pub const V1_CONNECTORS: &str = "/v1/connectors";
 /// A connector's derived health.
 pub const V1_HEALTH: &str = "/v1/connectors/{connector}/health";
+/// What a check of a connector's configuration finds now.
+pub const V1_FINDINGS: &str = "/v1/connectors/{connector}/findings";
 /// How far a connector's tasks have come.
 pub const V1_PROGRESS: &str = "/v1/connectors/{connector}/progress";
 /// What happened to a connector.
@@ -93,8 +97,10 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     (LOGGER, &["GET", "PUT"]),
     (V1_ROUTES, &["GET"]),
     (V1_PLUGINS, &["GET"]),
+    (V1_VALIDATE, &["PUT"]),
     (V1_CONNECTORS, &["GET"]),
     (V1_HEALTH, &["GET"]),
+    (V1_FINDINGS, &["GET"]),
     (V1_PROGRESS, &["GET"]),
     (V1_EVENTS, &["GET"]),
     (V1_SNAPSHOT, &["POST"]),

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::connect::{
     plugin::{Origin, Plugin},
-    predicate, transform, validate,
+    predicate, transform,
+    validate::{self, RawConfig},
 };
 use axum::{Json as Answer, extract::State};
 use levada_connector_api::ConnectorKind;
@@ -75,15 +76,26 @@ fn has_version(class: &str, version: &str, asked: Option<&str>) -> Result<()> {
 
 /// `PUT /connector-plugins/{plugin}/config/validate`.
 pub async fn check(State(rest): State<RestState>, params: Params, Json(body): Json) -> Result<Answer<Value>> {
-    let asked = params.get(0);
+    let config = config_of(&rest, params.get(0), body)?;
+    let validation = rest.herder.validate(&config).await?;
+    Ok(Answer(validation.info()))
+}
+
+/// `PUT /v1/connector-plugins/{plugin}/config/validate`.
+pub async fn findings(State(rest): State<RestState>, params: Params, Json(body): Json) -> Result<Answer<Value>> {
+    let config = config_of(&rest, params.get(0), body)?;
+    Ok(Answer(rest.herder.findings(&config).await?))
+}
+
+/// The configuration of a request that is about a plugin.
+fn config_of(rest: &RestState, asked: &str, body: Value) -> Result<RawConfig> {
     let config = dto::parse_config(body)?;
     let given = config.get("connector.class").and_then(Option::as_deref).map(str::trim);
-    if let Some(given) = given.filter(|given| !means_same(&rest, asked, given)) {
+    if let Some(given) = given.filter(|given| !means_same(rest, asked, given)) {
         let text = format!("Included connector type {given} does not match request type {asked}");
         return Err(RestError::bad_request(text));
     }
-    let validation = rest.herder.validate(&config).await?;
-    Ok(Answer(validation.info()))
+    Ok(config)
 }
 
 /// Whether two names mean the same plugin, or at least end alike where one of them is not known.

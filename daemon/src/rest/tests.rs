@@ -419,6 +419,29 @@ async fn plugins_are_listed_described_and_validated() {
 }
 
 #[tokio::test]
+async fn what_is_no_error_is_found_beside_the_errors() {
+    let api = Api::new().await;
+    let path = "/v1/connector-plugins/FakeSource/config/validate";
+    let bad = json!({ "connector.class": "FakeSource", "batch.size": "0", "name": "n" });
+    let found = api.call("PUT", path, bad).await.json();
+    assert_eq!((&found["error_count"], &found["warning_count"]), (&json!(2), &json!(0)));
+    assert_eq!((&found["findings"][0]["key"], &found["findings"][0]["severity"]), (&json!("file"), &json!("error")));
+    let good = json!({ "connector.class": "FakeSource", "file": "/a", "batch.size": "1", "fiel": "b", "name": "n" });
+    let found = api.call("PUT", path, good.clone()).await.json();
+    assert_eq!((&found["error_count"], &found["warning_count"]), (&json!(0), &json!(2)));
+    assert_eq!(found["findings"][0]["key"], json!(null), "a slip is about no key that there is");
+    let advice = json!({ "key": "batch.size", "severity": "warning", "message": "more is faster" });
+    assert_eq!(found["findings"][1], advice);
+    // Connect's own answer has no place for it.
+    let plain = api.call("PUT", "/connector-plugins/FakeSource/config/validate", good.clone()).await;
+    assert!(!plain.text.contains("more is faster"), "{}", plain.text);
+    assert_eq!(api.call("PUT", "/connectors/n/config", good).await.status, 201);
+    assert_eq!(api.get("/v1/connectors/n/findings").await.json()["findings"][1], advice);
+    api.get("/v1/connectors/none/findings").await.is_error(404, "none");
+    api.call("PUT", path, json!({})).await.is_error(400, "contains no connector type");
+}
+
+#[tokio::test]
 async fn unknown_keys_are_kept_with_a_warning() {
     let api = Api::new().await;
     let config = json!({ "connector.class": "FakeSource", "file": "/a", "bacth.size": "9" });

@@ -99,6 +99,16 @@ impl Publication {
         sql.execute(&format!("publication {} can't be altered", self.name), &query).await
     }
 
+    /// The statement that adds a table.
+    pub fn adding(&self, table: &TableId) -> String {
+        format!("ALTER PUBLICATION {} ADD TABLE {}", identifier(&self.name), table.quoted())
+    }
+
+    /// Adds a table.
+    pub async fn add(&self, sql: &Sql, table: &TableId) -> Result<()> {
+        sql.execute(&format!("publication {} can't be altered", self.name), &self.adding(table)).await
+    }
+
     /// Whether it is there, and then whether it is of all tables.
     pub async fn exists(&self, sql: &Sql) -> Result<Option<bool>> {
         let query = format!("SELECT puballtables FROM pg_publication WHERE pubname = {}", literal(&self.name));

@@ -34,14 +34,20 @@ impl TableId {
 pub struct CatalogColumn {
     /// Name.
     pub name: String,
+    /// Its number, which stays when it is renamed.
+    pub number: i16,
     /// Number of its type.
     pub type_oid: u32,
     /// Modifier of its type.
     pub modifier: i32,
+    /// Its type for SQL.
+    pub type_text: String,
     /// Whether it is NOT NULL.
     pub not_null: bool,
     /// Expression of its default.
     pub default: Option<String>,
+    /// Whether it is an identity column.
+    pub counts: bool,
     /// Whether it is computed from others.
     pub generated: bool,
     /// Whether it is computed and stored, which a publication can have from PostgreSQL 18 on.
@@ -57,6 +63,8 @@ pub struct TableInfo {
     pub id: TableId,
     /// `r` table, `p` partitioned.
     pub kind: u8,
+    /// Replica identity: `d`, `n`, `f` or `i`.
+    pub replica: u8,
     /// Pages that the statistics know of.
     pub pages: u64,
     /// Rows that the statistics know of.
@@ -106,7 +114,8 @@ pub async fn table_info(sql: &Sql, oid: u32) -> Result<Option<TableInfo>> {
     let query = format!(
         "SELECT n.nspname, c.relname, c.relkind, greatest(c.relpages, 0), greatest(c.reltuples, 0), \
          coalesce(pg_relation_filenode(c.oid), 0), \
-         CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_relation_size(c.oid) / current_setting('block_size')::int END \
+         CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_relation_size(c.oid) / current_setting('block_size')::int END, \
+         c.relreplident \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}"
     );
     let Some(row) = sql.row("a table can't be looked at", &query).await? else { return Ok(None) };
@@ -114,6 +123,7 @@ pub async fn table_info(sql: &Sql, oid: u32) -> Result<Option<TableInfo>> {
         oid,
         id: TableId { schema: text(&row, 0)?.to_owned(), name: text(&row, 1)?.to_owned() },
         kind: text(&row, 2)?.bytes().next().unwrap_or(b'r'),
+        replica: text(&row, 7)?.bytes().next().unwrap_or(b'd'),
         pages: number(&row, 6)?,
         rows: number(&row, 4)?,
         file: number(&row, 5)?,
@@ -130,7 +140,7 @@ pub async fn table_info(sql: &Sql, oid: u32) -> Result<Option<TableInfo>> {
 async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
     let query = format!(
         "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '', \
-         a.attgenerated = 's' \
+         a.attgenerated = 's', a.attnum, a.attidentity <> '', format_type(a.atttypid, a.atttypmod) \
          FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
          WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         info.oid
@@ -139,10 +149,13 @@ async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
         let generated = text(&row, 5)? == "t";
         info.columns.push(CatalogColumn {
             name: text(&row, 0)?.to_owned(),
+            number: number(&row, 7)?,
             type_oid: number(&row, 1)?,
             modifier: number(&row, 2)?,
+            type_text: text(&row, 9)?.to_owned(),
             not_null: text(&row, 3)? == "t",
             default: optional(&row, 4).filter(|_| !generated).map(str::to_owned),
+            counts: text(&row, 8)? == "t",
             generated,
             stored: text(&row, 6)? == "t",
         });

@@ -50,6 +50,31 @@ pub enum RetainedPolicy {
     Drop,
 }
 
+/// `schema.change.policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ConfigEnum)]
+pub enum SchemaPolicy {
+    /// Go on by the new shape.
+    #[config(name = "evolve")]
+    Evolve,
+    /// Hand out nothing more.
+    #[config(name = "pause")]
+    Pause,
+    /// Fail the task.
+    #[config(name = "fail")]
+    Fail,
+}
+
+impl SchemaPolicy {
+    /// As the configuration has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Evolve => "evolve",
+            Self::Pause => "pause",
+            Self::Fail => "fail",
+        }
+    }
+}
+
 /// `lsn.flush.mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ConfigEnum)]
 pub enum FlushMode {

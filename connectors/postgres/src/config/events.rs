@@ -45,7 +45,8 @@ pub struct EventsConfig {
     /// Java classes that represent columns their own way.
     #[config(importance = "low", group = "Events")]
     pub converters: Option<Vec<String>>,
-    /// Post-processors.
+    /// A post-processor by a name of its own, whose keys begin with that name: Debezium's `ReselectColumnsPostProcessor`,
+    /// which reads large values that did not change, and nulls, from their tables.
     #[config(key = "post.processors", importance = "low", group = "Events")]
     pub post_processors: Option<Vec<String>>,
     /// Where notifications go.

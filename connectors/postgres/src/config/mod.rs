@@ -8,7 +8,9 @@ mod capture;
 mod connection;
 mod enums;
 mod events;
+mod reselect;
 mod rules;
+mod schema_changes;
 mod snapshot;
 mod streaming;
 mod values;
@@ -17,7 +19,9 @@ pub use capture::CaptureConfig;
 pub use connection::{ConnectionConfig, SslMode};
 pub use enums::*;
 pub use events::EventsConfig;
+pub use reselect::Reselect;
 pub use rules::unsupported;
+pub use schema_changes::SchemaChangesConfig;
 pub use snapshot::SnapshotConfig;
 pub use streaming::StreamingConfig;
 pub use values::TypesConfig;
@@ -40,6 +44,9 @@ pub struct SourceConfig {
     /// Snapshots and signals.
     #[config(flatten)]
     pub snapshot: SnapshotConfig,
+    /// Changes of tables.
+    #[config(flatten)]
+    pub schema_changes: SchemaChangesConfig,
     /// How values are represented.
     #[config(flatten)]
     pub types: TypesConfig,

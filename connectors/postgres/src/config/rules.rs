@@ -23,7 +23,6 @@ const LIMITS: &[(&str, &[&str], bool, &str)] = &[
         "a custom snapshotter is a Java class and is not run",
     ),
     ("snapshot.locking.mode", &["none", "shared"], true, "a custom lock is a Java class and is not run"),
-    ("post.processors", &[""], true, "post-processors do not exist yet"),
     (
         "topic.naming.strategy",
         &["io.debezium.schema.SchemaTopicNamingStrategy", "io.debezium.schema.DefaultTopicNamingStrategy"],
@@ -65,6 +64,7 @@ pub fn check(config: &Config) -> Vec<KeyError> {
         }
     }
     verify_needs_roots(config, &mut errors);
+    errors.extend(super::reselect::check(config));
     if let Err(reason) = crate::filter::KeyColumns::parse(config.get("message.key.columns").map_or("", |text| text)) {
         let value = config.get("message.key.columns").map_or("", String::as_str);
         errors.push(KeyError::invalid("message.key.columns", value, &reason));

@@ -67,6 +67,8 @@ pub struct Facts {
     pub published: Vec<TableId>,
     /// Inactive slots, which might be left over.
     pub idle_slots: Vec<String>,
+    /// `max_slot_wal_keep_size` where it is without end.
+    pub endless_log: bool,
     /// Captured tables.
     pub tables: Vec<TableFacts>,
 }
@@ -80,7 +82,8 @@ impl Facts {
              ('rds_replication', 'cloudsqlsuperuser') AND pg_has_role(current_user, lent.oid, 'MEMBER')), \
              has_database_privilege(current_database(), 'CREATE'), pg_is_in_recovery(), current_setting('wal_level'), \
              (SELECT count(*) FROM pg_replication_slots), current_setting('max_replication_slots'), \
-             (SELECT count(*) FROM pg_stat_replication), current_setting('max_wal_senders') \
+             (SELECT count(*) FROM pg_stat_replication), current_setting('max_wal_senders'), \
+             current_setting('max_slot_wal_keep_size', true) \
              FROM pg_roles WHERE rolname = current_user";
         let row = sql.row("the role can't be looked at", query).await?;
         let row = row.ok_or_else(|| Error::Protocol("no answer about the role".to_owned()))?;
@@ -101,6 +104,7 @@ impl Facts {
             owns_publication: owns(sql, publication.name()).await?,
             published: publication.tables(sql).await?,
             idle_slots: idle_slots(sql).await?,
+            endless_log: field(10) == "-1",
             tables: tables(sql, config, filters).await?,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Facts, Finding, TableFacts,
-    Weight::{Error, Passing, Warning},
+    Weight::{Advice, Error, Passing, Warning},
 };
 use crate::{
     catalog::TableId,
@@ -22,6 +22,7 @@ pub fn judge(config: &SourceConfig, facts: &Facts) -> Vec<Finding> {
     reading(config, facts, &mut findings);
     publication(config, facts, &mut findings);
     identities(config, facts, &mut findings);
+    log(config, facts, &mut findings);
     findings.0
 }
 
@@ -244,6 +245,28 @@ fn identities(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
     findings.add("replica.identity.autoset.values", Warning, text);
 }
 
+/// What may fill the server's disk.
+fn log(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
+    let own = &config.streaming.slot_name;
+    let left: Vec<_> = facts.idle_slots.iter().filter(|name| *name != own).map(String::as_str).collect();
+    if !left.is_empty() {
+        let sql: Vec<_> = left.iter().map(|name| format!("SELECT pg_drop_replication_slot('{name}');")).collect();
+        let text = format!(
+            "replication slots that nobody reads from ({}) keep the server's log without end; where they are not used any \
+             more, run: {}",
+            left.join(", "),
+            sql.join(" ")
+        );
+        findings.add("slot.name", Advice, text);
+    }
+    if facts.endless_log && config.streaming.retained_max == 0 {
+        let text = "nothing limits what a slot keeps of the server's log while this connector is stopped; set \
+                    slot.retained.max.bytes for the time that it runs, or run as superuser: ALTER SYSTEM SET \
+                    max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf();";
+        findings.add("slot.retained.max.bytes", Advice, text.to_owned());
+    }
+}
+
 /// Names for SQL, not more than can be read.
 fn names(tables: &[&TableId]) -> String {
     let mut names: Vec<_> = tables.iter().take(MOST_NAMES).map(|id| id.quoted()).collect();
@@ -282,6 +305,7 @@ mod tests {
             owns_publication: false,
             published: Vec::new(),
             idle_slots: Vec::new(),
+            endless_log: false,
             tables: vec![TableFacts { id, readable: true, owned: true, identity: b'd', keyed: true }],
         }
     }
@@ -317,6 +341,7 @@ mod tests {
             ("publication.autocreate.mode", Error),
             ("publication.autocreate.mode", Error),
             ("replica.identity.autoset.values", Warning),
+            ("slot.name", Advice),
         ];
         assert_eq!(keys(&findings), expected);
         for (index, sql) in [
@@ -326,6 +351,7 @@ mod tests {
             (4, "GRANT SELECT ON \"public\".\"T\" TO \"u\";"),
             (5, "GRANT CREATE ON DATABASE \"d\""),
             (6, "FOR TABLE \"public\".\"T\";"),
+            (8, "pg_drop_replication_slot('old')"),
             (7, "ALTER TABLE \"public\".\"T\" REPLICA IDENTITY FULL;"),
         ] {
             assert!(findings[index].text.contains(sql), "{}", findings[index].text);

@@ -32,6 +32,15 @@ pub enum Weight {
     Passing,
     /// It works, but perhaps not as it is meant.
     Warning,
+    /// It works, and something could be better; nobody is told who does not ask.
+    Advice,
+}
+
+impl Weight {
+    /// Whether nothing can be captured.
+    pub fn hinders(self) -> bool {
+        matches!(self, Self::Error | Self::Passing)
+    }
 }
 
 /// Something that is not as it should be.
@@ -47,6 +56,15 @@ pub struct Finding {
 
 /// Errors of a configuration that is right for itself: what its server lacks.
 pub fn check(config: &Config) -> Vec<KeyError> {
+    found(config, Weight::hinders)
+}
+
+/// What is no error: it works, but perhaps not as it is meant.
+pub fn advice(config: &Config) -> Vec<KeyError> {
+    found(config, |weight| !weight.hinders())
+}
+
+fn found(config: &Config, which: impl Fn(Weight) -> bool) -> Vec<KeyError> {
     // What is wrong with the configuration alone is told by its own rules.
     let Ok(typed) = SourceConfig::parse(config) else { return Vec::new() };
     let findings = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -63,8 +81,8 @@ pub fn check(config: &Config) -> Vec<KeyError> {
             vec![Finding { key: "database.hostname", weight: Weight::Passing, text }]
         }
     };
-    let errors = findings.into_iter().filter(|finding| finding.weight != Weight::Warning);
-    errors.map(|finding| KeyError { key: finding.key.to_owned(), message: finding.text }).collect()
+    let findings = findings.into_iter().filter(|finding| which(finding.weight));
+    findings.map(|finding| KeyError { key: finding.key.to_owned(), message: finding.text }).collect()
 }
 
 /// Connects and looks.
@@ -76,7 +94,7 @@ async fn examine(config: &SourceConfig) -> Vec<Finding> {
         let facts = Facts::ask(&sql, config, &Filters::new(&config.capture)).await?;
         let mut findings = judge(config, &facts);
         // Whether a replication session is let in is only known by opening one.
-        if !findings.iter().any(|finding| finding.weight != Weight::Warning)
+        if !findings.iter().any(|finding| finding.weight.hinders())
             && let Err(error) = Replication::connect(&dialer, &login).await
         {
             findings.push(access::finding(&error));
@@ -86,9 +104,9 @@ async fn examine(config: &SourceConfig) -> Vec<Finding> {
     looked.await.unwrap_or_else(|error| vec![access::finding(&error)])
 }
 
-/// The failure of a task that can't begin; none when nothing but warnings was found.
+/// The failure of a task that can't begin; none when nothing that hinders was found.
 pub fn failure(findings: &[Finding]) -> Result<()> {
-    let bad: Vec<_> = findings.iter().filter(|finding| finding.weight != Weight::Warning).collect();
+    let bad: Vec<_> = findings.iter().filter(|finding| finding.weight.hinders()).collect();
     let text = match bad.as_slice() {
         [] => return Ok(()),
         [one] => format!("{}: {}", one.key, one.text),

@@ -2,10 +2,12 @@
 
 mod change;
 mod emitter;
+mod schema_change;
 mod schemas;
 mod side;
 mod transaction;
 
 pub use emitter::{Batch, Emitter, EmitterOptions, Moment, SnapshotMark};
+pub use schema_change::SchemaChanges;
 pub use schemas::SharedSchemas;
 pub use transaction::TransactionCount;

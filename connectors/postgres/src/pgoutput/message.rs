@@ -45,6 +45,8 @@ pub struct OldRow<'a> {
 pub enum Message<'a> {
     /// A transaction begins.
     Begin {
+        /// Position of its commit.
+        commit: u64,
         /// Time of its commit, microseconds since 1970.
         commit_micros: i64,
         /// Its number.
@@ -92,10 +94,7 @@ impl<'a> Message<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let mut read = Reader(bytes);
         Ok(match read.u8()? {
-            b'B' => {
-                read.u64()?;
-                Self::Begin { commit_micros: read.micros()?, xid: read.u32()? }
-            }
+            b'B' => Self::Begin { commit: read.u64()?, commit_micros: read.micros()?, xid: read.u32()? },
             b'C' => {
                 read.bytes(1 + 8)?;
                 Self::Commit { end: read.u64()? }

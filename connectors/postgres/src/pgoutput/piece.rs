@@ -14,6 +14,8 @@ pub enum Piece {
     Commit {
         /// Its number.
         xid: u32,
+        /// Position of the commit.
+        commit: u64,
         /// Position behind the commit.
         end: u64,
         /// Time of its commit, microseconds since 1970.
@@ -37,8 +39,8 @@ impl Piece {
             b'E' => Self::Stop,
             b'c' => {
                 let xid = read.u32()?;
-                read.bytes(1 + 8)?;
-                Self::Commit { xid, end: read.u64()?, micros: read.micros()? }
+                read.u8()?;
+                Self::Commit { xid, commit: read.u64()?, end: read.u64()?, micros: read.micros()? }
             }
             b'A' => Self::Abort { xid: read.u32()?, part: read.u32()? },
             _ => return Ok(None),

@@ -5,9 +5,12 @@ use super::{
     gap::{ServerFacts, judge},
     pump::{Settings, Shared},
     queue::Chunk,
+    reselect::Wish,
+    shapes::{Shapes, StoredShapes},
 };
 use crate::{
     catalog::{self, Publication, Slot},
+    config::Reselect,
     datatype::TypeRegistry,
     error::{Error, Result},
     event::{Batch, Emitter, EmitterOptions, SharedSchemas},
@@ -25,7 +28,7 @@ use std::{
 };
 
 /// Bytes of records after which a batch goes to the queue.
-const BATCH_BYTES: usize = 4 << 20;
+pub(super) const BATCH_BYTES: usize = 4 << 20;
 
 /// Everything that reading needs.
 pub struct Engine {
@@ -42,6 +45,11 @@ pub struct Engine {
     pub(super) publication: Publication,
     pub(super) position: Position,
     pub(super) batch: Batch,
+    pub(super) shapes: Shapes,
+    /// Which values are read from their tables.
+    pub(super) reselect: Option<Reselect>,
+    /// Rows of the batch that lack such values.
+    pub(super) wishes: Vec<Wish>,
     pub(super) most_records: usize,
 }
 
@@ -84,12 +92,15 @@ impl Engine {
             messages: Choice::new(config.events.message_include.as_ref(), config.events.message_exclude.as_ref()),
         };
         Ok(Self {
+            shapes: Shapes::new(config, &naming, &schemas),
             emitter: Emitter::new(options, schemas, &naming),
             slot: Slot::new(&config.streaming),
             publication: Publication::new(&config.streaming),
             most_records: usize::try_from(config.streaming.max_batch).unwrap_or(1).max(1),
             position: Position::default(),
             batch: Batch::default(),
+            reselect: Reselect::of(&settings.raw),
+            wishes: Vec::new(),
             settings,
             shared,
             dialer,
@@ -102,11 +113,13 @@ impl Engine {
     }
 
     /// Reads until the end: of a snapshot that is all that was asked for, or at a stop or failure.
-    pub async fn run(&mut self, position: Option<Position>, again: bool) -> Result<()> {
+    pub async fn run(&mut self, position: Option<Position>, shapes: &StoredShapes, again: bool) -> Result<()> {
         self.examine(again).await?;
         let mut replication = Replication::connect(&self.dialer, &self.login).await?;
         let server = self.identify(&mut replication, position.as_ref()).await?;
         let captured = self.captured().await?;
+        let prefix = &self.settings.config.capture.topic_prefix;
+        self.shapes.load(&*self.settings.context, prefix, &captured, shapes)?;
         self.set_replica_identities(&captured).await?;
         let mut ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
         ids.extend(self.signal_table().filter(|id| !ids.contains(id)));
@@ -211,8 +224,9 @@ impl Engine {
     pub(super) fn take_batch(&mut self, offset: bool) -> Option<Chunk> {
         let batch = std::mem::take(&mut self.batch);
         let offset = offset.then(|| self.position.to_offset());
-        let is_empty = batch.records.is_empty() && offset.is_none();
-        (!is_empty).then_some(Chunk { records: batch.records, offset, bytes: batch.bytes })
+        let shapes = self.shapes.take_fresh();
+        let is_empty = batch.records.is_empty() && offset.is_none() && shapes.is_empty();
+        (!is_empty).then_some(Chunk { records: batch.records, shapes, offset, bytes: batch.bytes })
     }
 
     /// A table of the snapshot is read up to here.

@@ -59,6 +59,9 @@ impl Published {
         let lost: Vec<_> = self.tables.iter().filter(|(oid, _)| !now.contains_key(*oid)).collect();
         let mut changes = Vec::new();
         for (oid, table) in lost {
+            if comes_by_root(sql, oid, &now).await? {
+                continue;
+            }
             let query = format!("SELECT FROM pg_class WHERE oid = {oid}");
             changes.push(match sql.row(action, &query).await? {
                 None => Change::Dropped(table.clone()),
@@ -73,4 +76,14 @@ impl Published {
         self.tables = now;
         Ok(changes)
     }
+}
+
+/// Whether a table has become a partition of one that is published, and its rows come as that one's.
+async fn comes_by_root(sql: &Sql, oid: &str, now: &BTreeMap<String, String>) -> Result<bool> {
+    let query = format!(
+        "WITH RECURSIVE up(oid) AS (SELECT inhparent FROM pg_inherits WHERE inhrelid = {oid} \
+         UNION SELECT i.inhparent FROM pg_inherits i JOIN up ON i.inhrelid = up.oid) SELECT oid FROM up"
+    );
+    let above = sql.rows("a table's place among partitions can't be read", &query).await?;
+    Ok(above.iter().any(|row| row.get(0).is_some_and(|oid| now.contains_key(oid))))
 }

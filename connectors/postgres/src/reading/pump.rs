@@ -3,6 +3,7 @@
 use super::{
     engine::Engine,
     queue::{Chunk, Popped, Queue},
+    shapes::StoredShapes,
     telling::Telling,
 };
 use crate::{config::SourceConfig, error::Error, offset::Position};
@@ -31,6 +32,17 @@ pub struct Settings {
     pub context: Arc<dyn SourceTaskContext>,
     /// Identity of this run.
     pub run_id: String,
+}
+
+/// Where reading begins.
+#[derive(Clone, Debug, Default)]
+pub struct Begin {
+    /// Behind it; `None` where nothing is stored yet.
+    pub position: Option<Position>,
+    /// Shapes of tables that this run of the task has told: what is stored of them may be older.
+    pub shapes: StoredShapes,
+    /// Whether this run of the task has read before, so that what is done at its start is not done again.
+    pub again: bool,
 }
 
 /// What both threads know.
@@ -89,9 +101,8 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// Starts reading behind `position`; `None` where nothing is stored yet. `again` says that this run of the task has
-    /// read before, so that what is done at its start is not done again.
-    pub fn start(settings: Settings, position: Option<Position>, again: bool) -> std::io::Result<Self> {
+    /// Starts reading where `begin` says.
+    pub fn start(settings: Settings, begin: Begin) -> std::io::Result<Self> {
         let streaming = &settings.config.streaming;
         let bytes = usize::try_from(streaming.max_queue_bytes).unwrap_or(0);
         let bytes = if bytes == 0 { DEFAULT_QUEUE_BYTES } else { bytes };
@@ -105,7 +116,7 @@ impl Pump {
         });
         let name = format!("pg-{}", settings.context.connector());
         let for_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new().name(name).spawn(move || run(settings, position, again, &for_thread))?;
+        let thread = thread::Builder::new().name(name).spawn(move || run(settings, begin, &for_thread))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -142,7 +153,7 @@ impl Drop for EndGuard<'_> {
     }
 }
 
-fn run(settings: Settings, position: Option<Position>, again: bool, shared: &Arc<Shared>) {
+fn run(settings: Settings, begin: Begin, shared: &Arc<Shared>) {
     let _guard = EndGuard(shared);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -152,7 +163,7 @@ fn run(settings: Settings, position: Option<Position>, again: bool, shared: &Arc
         let watched = settings.clone();
         let work = async {
             let mut engine = Engine::open(settings, Arc::clone(shared)).await?;
-            engine.run(position, again).await
+            engine.run(begin.position, &begin.shapes, begin.again).await
         };
         // Only long waits listen to the stop by themselves; connecting and queries are cut here.
         let kept_too_much = tokio::select! {

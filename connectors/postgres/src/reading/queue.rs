@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 pub struct Chunk {
     /// Records in order.
     pub records: Vec<SourceRecord>,
+    /// Shapes of tables that are told by them, by the tables' numbers.
+    pub shapes: Vec<(u32, SourceOffset)>,
     /// Offset behind the last of them.
     pub offset: Option<SourceOffset>,
     /// Bytes of memory, about.
@@ -108,7 +110,7 @@ mod tests {
     use super::*;
 
     fn chunk(bytes: usize) -> Chunk {
-        Chunk { records: Vec::new(), offset: None, bytes }
+        Chunk { records: Vec::new(), shapes: Vec::new(), offset: None, bytes }
     }
 
     #[test]

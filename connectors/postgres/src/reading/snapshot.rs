@@ -45,6 +45,8 @@ impl Engine {
                 (made.start, made.snapshot)
             }
         };
+        // Asked before the snapshot is taken: what commits between is told as a change, not missed.
+        let upto = if exported.is_some() { start.0 } else { seen_upto(&reader).await? };
         begin(&reader, exported.as_deref()).await?;
         if self.position.progress.is_none() {
             self.begin_at(start);
@@ -69,6 +71,10 @@ impl Engine {
         let mut waiting = VecDeque::with_capacity(order.len());
         for info in order {
             let (table, _) = self.plan_of(&info).await?;
+            self.snapshot_shape(&info, &moment, upto);
+            if self.is_full() {
+                self.checkpoint().await?;
+            }
             waiting.push_back(Planned { estimate: estimate(&reader, &info).await?, info, table });
         }
         let done = self.position.progress.as_ref().map_or(0, |progress| progress.done.len());
@@ -235,6 +241,14 @@ pub(super) async fn estimate(reader: &Sql, info: &TableInfo) -> Result<u64> {
     let plan = row.as_ref().and_then(|row| row.get(0)).and_then(|plan| serde_json::from_str(plan).ok());
     let rows = plan.and_then(|plan: serde_json::Value| plan.pointer("/0/Plan/Plan Rows")?.as_f64());
     Ok(rows.unwrap_or(0.0) as u64)
+}
+
+/// Position up to which a snapshot that is taken now sees everything.
+async fn seen_upto(reader: &Sql) -> Result<u64> {
+    let query = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END";
+    let row = reader.row("the snapshot's position can't be read", query).await?;
+    let lsn = row.as_ref().and_then(|row| row.get(0)).and_then(|text| text.parse::<Lsn>().ok());
+    Ok(lsn.map_or(0, |lsn| lsn.0))
 }
 
 async fn current_transaction(reader: &Sql) -> Result<Option<i64>> {

@@ -3,6 +3,7 @@
 use super::{
     engine::{Engine, now_micros},
     incremental::Signals,
+    shapes::Unshaped,
     tables,
     under_way::UnderWay,
 };
@@ -51,6 +52,8 @@ pub(super) struct Streaming {
     /// Transactions that have not ended.
     pub(super) under_way: UnderWay,
     pub(super) signals: Signals,
+    /// Announcements whose first row has not come.
+    pub(super) unshaped: Unshaped,
     /// Whether the last event was sent before.
     skipped: bool,
     heartbeat_at: Instant,
@@ -64,6 +67,8 @@ pub(super) struct Streaming {
 #[derive(Clone, Debug)]
 struct Transaction {
     xid: u32,
+    /// Position of its commit.
+    commit: u64,
     micros: i64,
     origin: Option<(Str, i64)>,
 }
@@ -87,6 +92,7 @@ impl Engine {
             told_at: now,
             heard_at: now,
             signals: Signals::new(self.seen_now().await?),
+            unshaped: Unshaped::default(),
             skipped: false,
             under_way: UnderWay::new(self.settings.config.streaming.spill_directory.as_deref()),
             heartbeat_at: now,
@@ -220,6 +226,7 @@ impl Engine {
         if self.batch.records.is_empty() {
             return Ok(());
         }
+        self.reselect(streaming, interval).await?;
         streaming.idle_at = Instant::now();
         streaming.settled = self.position.commit.unwrap_or(0);
         let waited = Instant::now();
@@ -333,8 +340,8 @@ impl Engine {
         message: Message<'_>,
     ) -> Result<()> {
         match message {
-            Message::Begin { commit_micros, xid } => {
-                streaming.transaction = Some(Transaction { xid, micros: commit_micros, origin: None });
+            Message::Begin { commit, commit_micros, xid } => {
+                streaming.transaction = Some(Transaction { xid, commit, micros: commit_micros, origin: None });
                 (self.position.tx_id, self.position.micros) = (Some(i64::from(xid)), commit_micros);
                 self.refresh_xmin(streaming).await?;
                 let moment = self.moment(streaming, lsn);
@@ -362,42 +369,51 @@ impl Engine {
             }
             Message::Relation(relation) => {
                 streaming.signals.announced(&relation, self.settings.config.snapshot.source_channel());
-                let table = self.announced(&relation).await?.map(Arc::new);
-                streaming.relations.insert(relation.oid, table);
+                let announced = self.announced(&relation).await?;
+                let oid = relation.oid;
+                let table = announced.map(|(table, info)| {
+                    self.note_shape(streaming, relation, info);
+                    Arc::new(table)
+                });
+                streaming.relations.insert(oid, table);
             }
             Message::Logical { transactional, lsn, prefix, content } => {
                 self.logical(streaming, transactional, lsn, &prefix, owner.slice_ref(content));
             }
             Message::Insert(oid, row) => {
-                let event = self.event(streaming, oid, lsn, "INSERT")?;
+                let event = self.event(streaming, oid, lsn, "INSERT").await?;
                 if !streaming.skipped {
                     self.signal(streaming, oid, row).await?;
                 }
                 let Some((table, moment)) = event else { return Ok(()) };
                 match table.decode(row, owner, None) {
-                    Ok(row) => {
-                        streaming.signals.changed(&table, &table.key_of(&row));
-                        self.emitter.insert(&table, row, &moment, &mut self.batch);
+                    Ok(decoded) => {
+                        streaming.signals.changed(&table, &table.key_of(&decoded));
+                        let (wish, before) = (self.wish(&table, row, &decoded), self.batch.records.len());
+                        self.emitter.insert(&table, decoded, &moment, &mut self.batch);
+                        self.wished(wish, before);
                     }
                     Err(error) => self.undecoded(error.to_string())?,
                 }
                 self.batch.grow(owner.len());
             }
             Message::Update(oid, old, new) => {
-                let Some((table, moment)) = self.event(streaming, oid, lsn, "UPDATE")? else { return Ok(()) };
+                let Some((table, moment)) = self.event(streaming, oid, lsn, "UPDATE").await? else { return Ok(()) };
                 match both(&table, old, new, owner) {
-                    Ok((old, new)) => {
-                        for row in old.iter().chain([&new]) {
+                    Ok((old, decoded)) => {
+                        for row in old.iter().chain([&decoded]) {
                             streaming.signals.changed(&table, &table.key_of(row));
                         }
-                        self.emitter.update(&table, old, new, &moment, &mut self.batch);
+                        let (wish, before) = (self.wish(&table, new, &decoded), self.batch.records.len());
+                        self.emitter.update(&table, old, decoded, &moment, &mut self.batch);
+                        self.wished(wish, before);
                     }
                     Err(error) => self.undecoded(error.to_string())?,
                 }
                 self.batch.grow(owner.len());
             }
             Message::Delete(oid, old) => {
-                let Some((table, moment)) = self.event(streaming, oid, lsn, "DELETE")? else { return Ok(()) };
+                let Some((table, moment)) = self.event(streaming, oid, lsn, "DELETE").await? else { return Ok(()) };
                 match table.decode(old.row, owner, None) {
                     Ok(row) => {
                         streaming.signals.changed(&table, &table.key_of(&row));
@@ -409,7 +425,7 @@ impl Engine {
             }
             Message::Truncate(oids) => {
                 for oid in oids {
-                    let Some((table, moment)) = self.event(streaming, oid, lsn, "TRUNCATE")? else { continue };
+                    let Some((table, moment)) = self.event(streaming, oid, lsn, "TRUNCATE").await? else { continue };
                     streaming.signals.emptied(&table);
                     self.emitter.truncate(&table, &moment, &mut self.batch);
                 }
@@ -420,7 +436,7 @@ impl Engine {
     }
 
     /// Moves the position to an event; its table and moment, unless it was sent before or is not captured.
-    fn event(
+    async fn event(
         &mut self,
         streaming: &mut Streaming,
         oid: u32,
@@ -434,6 +450,9 @@ impl Engine {
         if streaming.skipped {
             return Ok(None);
         }
+        if !streaming.unshaped.is_empty() {
+            self.first_row(streaming, oid, lsn).await?;
+        }
         self.position.events = if self.position.processed == Some(lsn) { self.position.events + 1 } else { 1 };
         (self.position.lsn, self.position.processed) = (lsn, Some(lsn));
         if self.position.message_type.as_deref() != Some(kind) {
@@ -444,7 +463,7 @@ impl Engine {
         Ok(Some((table, moment)))
     }
 
-    fn moment(&self, streaming: &Streaming, lsn: u64) -> Moment {
+    pub(super) fn moment(&self, streaming: &Streaming, lsn: u64) -> Moment {
         let transaction = streaming.transaction.as_ref();
         Moment {
             micros: transaction.map_or(self.position.micros, |transaction| transaction.micros),
@@ -513,7 +532,12 @@ impl Streaming {
         self.sent.as_mut().is_some_and(|sent| xid.is_some_and(|xid| sent.is_of(xid)) && sent.has(lsn))
     }
 
-    async fn tell(&mut self, stored: u64) -> Result<()> {
+    /// Position of the commit of the transaction under way.
+    pub(super) fn commit(&self) -> u64 {
+        self.transaction.as_ref().map_or(0, |transaction| transaction.commit)
+    }
+
+    pub(super) async fn tell(&mut self, stored: u64) -> Result<()> {
         // A server that has nothing to say is asked whether it is there at all.
         let ask = self.heard_at.elapsed() > ASK_AFTER;
         self.replication.status(self.received, stored, ask).await?;

@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use crate::{
-    catalog::{self, TableId},
+    catalog::{self, TableId, TableInfo},
     config::SourceConfig,
     error::{Error, Result},
     filter::Patterns,
@@ -74,9 +74,9 @@ impl Engine {
         Ok(())
     }
 
-    /// The plan of a table that the server announced; `None` for one that is not captured. The SQL session is opened
+    /// The plan of a table that the server announced, and the catalog's view of it; `None` for one that is not captured. The SQL session is opened
     /// again when it is gone: it sleeps most of the time, and nobody keeps such sessions for ever.
-    pub(super) async fn announced(&mut self, relation: &Relation) -> Result<Option<Table>> {
+    pub(super) async fn announced(&mut self, relation: &Relation) -> Result<Option<(Table, Option<TableInfo>)>> {
         if !self.builder.filters().table(&relation.schema, &relation.name) {
             return Ok(None);
         }
@@ -91,7 +91,7 @@ impl Engine {
         }
     }
 
-    async fn planned(&mut self, relation: &Relation) -> Result<Table> {
+    async fn planned(&mut self, relation: &Relation) -> Result<(Table, Option<TableInfo>)> {
         let info = catalog::table_info(&self.sql, relation.oid).await?;
         // A new type, or new labels of one that is known.
         let unknown =
@@ -99,6 +99,6 @@ impl Engine {
         if relation.columns.iter().any(|column| unknown(column.type_oid)) {
             catalog::load_types(&self.sql, &mut self.types).await?;
         }
-        Ok(self.builder.table(relation, info.as_ref(), &self.types))
+        Ok((self.builder.table(relation, info.as_ref(), &self.types), info))
     }
 }

@@ -61,11 +61,11 @@ impl Engine {
                     spill.abort(part);
                 }
             }
-            (Some(Piece::Commit { xid, end, micros }), None) => {
+            (Some(Piece::Commit { xid, commit, end, micros }), None) => {
                 let spill = under_way.spills.remove(&xid);
                 let spill = spill
                     .ok_or_else(|| Error::Protocol("the end of a transaction without its beginning".to_owned()))?;
-                self.replay(streaming, spill, (xid, end, micros), interval).await?;
+                self.replay(streaming, spill, (xid, commit, end, micros), interval).await?;
             }
             (None, None) => return Ok(false),
         }
@@ -77,12 +77,12 @@ impl Engine {
         &mut self,
         streaming: &mut Streaming,
         spill: Spill,
-        (xid, end, commit_micros): (u32, u64, i64),
+        (xid, commit, end, commit_micros): (u32, u64, u64, i64),
         interval: Duration,
     ) -> Result<()> {
         let directory = streaming.under_way.directory.clone();
         let mut replay = spill.replay(&directory)?;
-        self.message(streaming, end, &Bytes::new(), Message::Begin { commit_micros, xid }).await?;
+        self.message(streaming, end, &Bytes::new(), Message::Begin { commit, commit_micros, xid }).await?;
         while let Some(kept) = replay.next(Path::new(&directory))? {
             self.message(streaming, kept.lsn, &kept.message, Message::parse(&kept.message)?).await?;
             if self.is_full() {

@@ -1,7 +1,8 @@
 //! Looks at the slot beside the reading, in a session of its own: tells what it keeps on the server, and does what the
-//! configuration says when that is too much. Looks at the publication too. It goes on while the queue is full and during a snapshot.
+//! configuration says when that is too much. Looks at the publication, and for new tables, too. It goes on while the queue is full and during a snapshot.
 
 use super::{
+    newcomers::Newcomers,
     published::{Change, Published},
     pump::{Settings, Shared},
     tables,
@@ -70,6 +71,7 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
     let most = u64::try_from(limit.most).ok().filter(|most| *most > 0);
     let (mut session, mut looked) = (None, None::<Instant>);
     let (mut published, filters) = (Published::default(), Filters::new(&settings.config.capture));
+    let mut newcomers = Newcomers::new(settings);
     loop {
         sleep(TELL_EVERY).await;
         if looked.is_none_or(|looked| looked.elapsed() >= every) {
@@ -105,6 +107,12 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
                         Change::Gap(error) => return error,
                     }
                 }
+            }
+            if let Some((sql, _)) = &session
+                && let Err(error) = newcomers.follow(settings, sql).await
+            {
+                tracing::debug!(%error, "new tables can't be looked for");
+                session = None;
             }
         }
         settings.context.set_progress(shared.telling.progress(slot.name(), most));

@@ -99,6 +99,11 @@ impl Builder {
         }
         let value_schema = Arc::new(value_schema);
         let key = self.key(&topic, &keys, &mut columns);
+        let in_value = |(place, column): (usize, &Option<Column>)| {
+            column.as_ref().is_some_and(|column| column.plan.in_value).then_some(place)
+        };
+        let fields = columns.iter().enumerate().filter_map(in_value).collect();
+        let row_keys = [row_key(relation, info, &Self::own_key(relation, info)), row_key(relation, info, &keys)];
         Table {
             id: crate::catalog::TableId { schema: schema.to_owned(), name: name.to_owned() },
             envelope_schema: Arc::new(self.envelope(&topic, &value_schema)),
@@ -112,6 +117,8 @@ impl Builder {
                 .filter(|place| relation.columns.get(*place).is_some_and(|column| keys.contains(&column.name)))
                 .collect(),
             most: usize::try_from(self.types_config.max_value).ok().filter(|most| *most > 0).unwrap_or(usize::MAX),
+            fields,
+            row_keys,
             topic,
         }
     }
@@ -123,6 +130,11 @@ impl Builder {
         if let Some(columns) = self.filters.key_columns(&relation.schema, &relation.name) {
             return columns.iter().filter(|name| sent(name)).cloned().collect();
         }
+        Self::own_key(relation, info)
+    }
+
+    fn own_key(relation: &Relation, info: Option<&TableInfo>) -> Vec<String> {
+        let sent = |name: &String| relation.columns.iter().any(|column| column.name == *name);
         let of_catalog = info.map(TableInfo::key).unwrap_or_default();
         let announced = relation.columns.iter().filter(|column| column.in_identity).map(|column| column.name.clone());
         let announced: Vec<_> = announced.collect();
@@ -214,4 +226,14 @@ impl Builder {
         schema.version = Some(2);
         schema
     }
+}
+
+/// Places and types of a key's columns; empty when one of them is not there.
+fn row_key(relation: &Relation, info: Option<&TableInfo>, key: &[String]) -> Vec<(usize, String)> {
+    let part = |name: &String| {
+        let place = relation.columns.iter().position(|column| column.name == *name)?;
+        let known = info?.columns.iter().find(|column| column.name == *name)?;
+        Some((place, known.type_text.clone()))
+    };
+    key.iter().map(part).collect::<Option<_>>().unwrap_or_default()
 }

@@ -6,6 +6,7 @@ mod row;
 mod zero;
 
 pub use build::Builder;
+pub use parameters::length_and_scale;
 pub use row::{DecodedRow, RowError, line_field};
 
 use crate::{catalog::TableId, datatype::Decode, mask::Mask};
@@ -37,6 +38,11 @@ pub struct Table {
     key_places: Vec<usize>,
     /// Most bytes of a value, as text.
     most: usize,
+    /// Places, in a row as it comes, of what the row's value has.
+    fields: Vec<usize>,
+    /// What finds a row in the table: places of columns, and their types for SQL. By the table's own key, and by that of
+    /// events.
+    row_keys: [Vec<(usize, String)>; 2],
 }
 
 /// A column.
@@ -74,6 +80,18 @@ impl Table {
     /// Schema of the key.
     pub fn key_schema(&self) -> Option<&Arc<Schema>> {
         self.key.as_ref().map(|key| &key.schema)
+    }
+
+    /// The column of a field of the row's value.
+    pub fn field_column(&self, field: usize) -> &str {
+        self.fields.get(field).and_then(|place| self.names.get(*place)).map_or("", String::as_str)
+    }
+
+    /// What finds a row in the table: places of columns in a row as it comes, and their types for SQL; empty where nothing
+    /// does, or where the catalog does not know the table as it comes.
+    pub fn row_key(&self, of_events: bool) -> &[(usize, String)] {
+        let [own, events] = &self.row_keys;
+        if of_events { events } else { own }
     }
 
     /// Names of the columns as they come.

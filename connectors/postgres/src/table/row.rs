@@ -55,6 +55,8 @@ pub struct DecodedRow {
     /// Values in the order of the schema.
     pub values: Vec<Value>,
     extra: Vec<Value>,
+    /// Places of values that the server did not send.
+    unavailable: Vec<usize>,
 }
 
 impl Table {
@@ -87,7 +89,12 @@ impl Table {
                             decoded.values.push(old.clone());
                             continue;
                         }
-                        None => plan.placeholder.clone(),
+                        None => {
+                            if plan.in_value {
+                                decoded.unavailable.push(decoded.values.len());
+                            }
+                            plan.placeholder.clone()
+                        }
                     }
                 }
             };
@@ -126,8 +133,32 @@ impl Table {
         Ok(decoded)
     }
 
+    /// Decodes a line of COPY's text format of a number and these fields of the row's value.
+    pub fn decode_fields(&self, line: &Bytes, fields: &[usize]) -> Result<(usize, Vec<Value>), RowError> {
+        let mut parts = line.split(|byte| *byte == b'\t');
+        let number = parts.next().and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
+        let mut values = Vec::with_capacity(fields.len());
+        for field in fields {
+            let place = self.fields.get(*field).copied().ok_or_else(|| self.misfit())?;
+            let plan = self.columns.get(place).and_then(Option::as_ref).ok_or_else(|| self.misfit())?;
+            let text = parts.next().ok_or_else(|| self.misfit())?;
+            let value = if text == b"\\N" {
+                plan.missing.clone()
+            } else {
+                let plain = unescaped(text);
+                self.value(place, plan, &plain, &plain)?
+            };
+            values.push(masked(plan, value));
+        }
+        Ok((number.ok_or_else(|| self.misfit())?, values))
+    }
+
     fn room(&self) -> DecodedRow {
-        DecodedRow { values: Vec::with_capacity(self.value_schema.fields.len()), extra: Vec::new() }
+        DecodedRow {
+            values: Vec::with_capacity(self.value_schema.fields.len()),
+            extra: Vec::new(),
+            unavailable: Vec::new(),
+        }
     }
 
     fn too_large(&self, index: usize, size: usize, text: impl Fn(usize) -> Option<String>) -> RowError {
@@ -178,6 +209,11 @@ impl Table {
 }
 
 impl DecodedRow {
+    /// Places of values that the server did not send.
+    pub fn unavailable(&self) -> &[usize] {
+        &self.unavailable
+    }
+
     fn push(&mut self, plan: &ColumnPlan, value: Value) {
         if plan.extra {
             self.extra.push(value.clone());
@@ -185,11 +221,15 @@ impl DecodedRow {
         if !plan.in_value {
             return;
         }
-        let value = match &plan.mask {
-            Some(mask) if mask.hides_null() || !value.is_null() => mask.apply(value),
-            _ => value,
-        };
-        self.values.push(value);
+        self.values.push(masked(plan, value));
+    }
+}
+
+/// What leaves the process of a value.
+fn masked(plan: &ColumnPlan, value: Value) -> Value {
+    match &plan.mask {
+        Some(mask) if mask.hides_null() || !value.is_null() => mask.apply(value),
+        _ => value,
     }
 }
 

@@ -14,6 +14,32 @@ impl Server {
     }
 }
 
+/// What is no error.
+fn advice(server: &Server, keys: &[(&str, &str)]) -> Vec<(String, String)> {
+    let advice = PostgresSource::default().info().config_def.advice(&server.config(keys));
+    advice.into_iter().map(|found| (found.key, found.message)).collect()
+}
+
+#[test]
+fn what_is_no_error_is_told_to_who_asks_with_the_sql_to_run() {
+    let server = Server::start();
+    server.sql("CREATE TABLE keyed (id int PRIMARY KEY); CREATE TABLE nokey (v int); CREATE PUBLICATION dbz_publication FOR TABLE keyed");
+    server.sql("SELECT pg_create_logical_replication_slot('left_over', 'pgoutput')");
+    let config = [("publication.autocreate.mode", "disabled")];
+    assert_eq!(server.validate(&config), []);
+    let found = advice(&server, &config);
+    let expected = ["publication.name", "replica.identity.autoset.values", "slot.name", "slot.retained.max.bytes"];
+    assert_eq!(keys(&found), expected, "{found:?}");
+    for (_, text) in &found {
+        let sql =
+            ["run: ", "run as their owner: ", "run as superuser: "].into_iter().find_map(|word| text.split_once(word));
+        for statement in sql.unwrap().1.split_inclusive(';') {
+            server.sql(statement);
+        }
+    }
+    assert_eq!(advice(&server, &config), []);
+}
+
 fn keys(found: &[(String, String)]) -> Vec<&str> {
     found.iter().map(|(key, _)| key.as_str()).collect()
 }

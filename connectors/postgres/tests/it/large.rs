@@ -142,7 +142,7 @@ fn refused_by_policy(bytes: usize, limit: usize) {
     let names = |error: &ConnectorError, id: i32| {
         assert_eq!(error.kind, ErrorKind::Data, "{error}");
         for words in [
-            format!("column v of table public.t"),
+            "column v of table public.t".to_owned(),
             format!("id={id}"),
             format!("{bytes} bytes"),
             format!("max.value.bytes={limit}"),

@@ -1,15 +1,18 @@
 //! The source against real PostgreSQL servers, which the tests start themselves.
 
 mod capture;
+mod ddl;
 mod doctor;
 mod failover;
 mod faults;
 mod gaps;
 mod json;
 mod large;
+mod partitions;
 mod progress;
 mod proxy;
 mod readme;
+mod reselect;
 mod restart;
 mod security;
 mod server;

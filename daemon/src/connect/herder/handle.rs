@@ -13,6 +13,7 @@ use crate::connect::{
     worker::{Worker, WorkerOptions},
 };
 use levada_connector_api::Config;
+use serde_json::Value as Json;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -65,6 +66,19 @@ impl HerderHandle {
         let check = move || Ok(validate::validate(&view.registry, &*converters, &policy, &providers, &raw));
         let checked = self.worker.calls().call("validate", check).await;
         Ok(checked.map_err(|failure| HerderError::Plugin(failure.text().to_owned()))??)
+    }
+
+    /// Everything that validation finds, and what is no error but may be unintended.
+    pub async fn findings(&self, config: &RawConfig) -> Result<Json, HerderError> {
+        let validation = self.validate(config).await?;
+        if validation.error_count() > 0 {
+            return Ok(validation.findings(&[]));
+        }
+        let (plugin, providers, raw) = (Arc::clone(&validation.plugin), self.options.providers.clone(), config.clone());
+        let advise = move || Ok(validate::advice(&plugin, &providers, &raw));
+        let advice = self.worker.calls().call("validate", advise).await;
+        let advice = advice.map_err(|failure| HerderError::Plugin(failure.text().to_owned()))?;
+        Ok(validation.findings(&advice))
     }
 
     async fn checked(&self, name: &str, raw: &RawConfig) -> Result<Config, HerderError> {

@@ -11,7 +11,7 @@ use crate::connect::{
 };
 use levada_connector_api::{
     Config, ConfigDef, ConnectorError, ConnectorInfo, ConnectorKind, OffsetChange, TaskSignal,
-    config::{Check, Importance, Key, Type},
+    config::{Check, Importance, Key, KeyError, Rule, Type},
 };
 use levada_env::time::Duration;
 use parking_lot::Mutex;
@@ -42,12 +42,18 @@ pub fn registry() -> Registry {
             aliases: Vec::new(),
             kind,
             version: "1.2.3".into(),
-            config_def: ConfigDef { keys: keys(), rules: Vec::new() },
+            config_def: ConfigDef { keys: keys(), advice: vec![Rule::new(advice)], ..ConfigDef::default() },
         };
         let factory = Factory::Source(Arc::new(|| Err(ConnectorError::fatal("fakes are not made by factories"))));
         registry.add(Plugin { info, factory, origin: Origin::Static });
     }
     registry
+}
+
+/// Nobody's error, but somebody may want to know.
+fn advice(config: &Config) -> Vec<KeyError> {
+    let lone = config.get("batch.size").is_some_and(|size| size == "1");
+    lone.then(|| KeyError { key: "batch.size".into(), message: "more is faster".into() }).into_iter().collect()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the type that a key's check has")]

@@ -16,14 +16,14 @@ const OFFSETS_TOPIC: &str = "offsets.topic";
 pub static SOURCE: LazyLock<ConfigDef> = LazyLock::new(|| {
     let mut keys = common();
     keys.extend(source());
-    ConfigDef { keys, rules: Vec::new() }
+    ConfigDef { keys, ..ConfigDef::default() }
 });
 
 /// Keys of every sink.
 pub static SINK: LazyLock<ConfigDef> = LazyLock::new(|| {
     let mut keys = common();
     keys.extend(sink());
-    ConfigDef { keys, rules: Vec::new() }
+    ConfigDef { keys, ..ConfigDef::default() }
 });
 
 struct Builder(Key);

@@ -83,6 +83,21 @@ impl Validation {
         self.items.errors().count()
     }
 
+    /// All of it by weight, with what the plugin advises: what Connect's ConfigInfos have no place for.
+    pub fn findings(&self, advice: &[(String, String)]) -> Json {
+        let finding = |key: Option<&str>, severity: &str, message: &str| json!({ "key": key, "severity": severity, "message": message });
+        let errors = self
+            .items
+            .list()
+            .iter()
+            .flat_map(|item| item.errors.iter().map(|error| finding(Some(item.name.as_str()), "error", error)));
+        let slips = self.warnings.iter().map(|warning| finding(None, "warning", warning));
+        let advice = advice.iter().map(|(key, message)| finding(Some(key.as_str()), "warning", message));
+        let findings: Vec<_> = errors.chain(slips).chain(advice).collect();
+        let errors = self.error_count();
+        json!({ "name": self.class, "error_count": errors, "warning_count": findings.len() - errors, "findings": findings })
+    }
+
     /// Connect's ConfigInfos.
     pub fn info(&self) -> Json {
         json!({
@@ -147,6 +162,15 @@ pub fn validate(
     let mut warnings = warnings(base, own, config);
     warnings.append(&mut slips);
     Ok(Validation { class, plugin: Arc::clone(plugin), items, warnings })
+}
+
+/// What a plugin advises about a configuration, each with the key that it is about. Runs plugin code: call it off the
+/// herder.
+pub fn advice(plugin: &Plugin, providers: &Providers, raw: &RawConfig) -> Vec<(String, String)> {
+    let stored: Config = raw.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
+    let (resolved, _) = resolve(providers, &stored);
+    let found = plugin.info.config_def.advice(&resolved.config).into_iter();
+    found.map(|found| (found.key, resolved.masked(&found.message))).collect()
 }
 
 /// A configuration with its placeholders resolved; those that can't be stay, with an error each.

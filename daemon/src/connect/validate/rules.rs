@@ -240,7 +240,7 @@ fn group_def(group: &str, default: bool) -> ConfigDef {
         "Partition Count for Topics in",
         "Partition count of new topics; -1 for the broker's default.",
     );
-    ConfigDef { keys: vec![include, exclude, replication, partitions], rules: Vec::new() }
+    ConfigDef { keys: vec![include, exclude, replication, partitions], ..ConfigDef::default() }
 }
 
 fn positive_or_default(text: &str) -> Result<(), String> {

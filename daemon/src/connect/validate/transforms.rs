@@ -138,7 +138,7 @@ fn add(
         key.group = Some(format!("{}: {alias}", kind.group));
         key.order_in_group = i32::try_from(order).unwrap_or(i32::MAX);
     }
-    let def = ConfigDef { keys, rules: Vec::new() };
+    let def = ConfigDef { keys, ..ConfigDef::default() };
     let unknown = def.unknown_keys(config, |key| !key.starts_with(&prefix));
     warnings.extend(unknown.iter().map(ToString::to_string));
     let states = def.validate(config);

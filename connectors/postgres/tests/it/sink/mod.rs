@@ -2,6 +2,7 @@
 
 mod bad_rows;
 mod exactly_once;
+mod large_values;
 mod modes;
 mod names;
 mod round_trip;
