@@ -24,7 +24,7 @@ extern "C" {
 
 #define LEVADA_MAGIC UINT64_C(0xfe0141444156454c)
 #define LEVADA_ABI_MAJOR 0
-#define LEVADA_ABI_MINOR 3
+#define LEVADA_ABI_MINOR 4
 
 /* levada_connector.kind */
 #define LEVADA_SOURCE 1
@@ -88,6 +88,12 @@ typedef struct levada_source_context {
     /* May be missing (minor version 2). Tells how far the task has come: JSON object {"phase", "tables", "rows",
      * "eta_ms", "lag_ms", "lag_bytes", "items"}, each of them optional (docs/plugins.md). */
     void (*progress)(void *handle, levada_slice progress);
+    /* May be missing (minor version 4). The task takes signals from now on. topic: JSON null, or an object {"topic",
+     * "key", "from": [[partition, offset]]}: that topic's records with that key are signals too, from these offsets on. */
+    int32_t (*accept_signals)(void *handle, levada_slice topic, levada_buffer *out);
+    /* May be missing (minor version 4). The signals since the last call: JSON array of {"id", "text", "next":
+     * [partition, offset] or null}; one without a text only tells a position. */
+    int32_t (*take_signals)(void *handle, levada_buffer *out);
 } levada_source_context;
 
 /* What the daemon offers a sink task; the rules are those of the source's context. */

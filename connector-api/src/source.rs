@@ -1,8 +1,8 @@
 //! Sources: from the outside world into topics.
 
 use crate::{
-    Config, ConnectorContext, ConnectorInfo, ExactlyOnceSupport, OffsetChange, Progress, Result, SourceOffset,
-    SourcePartition, SourceRecord,
+    Config, ConnectorContext, ConnectorError, ConnectorInfo, ExactlyOnceSupport, OffsetChange, Progress, Result,
+    SourceOffset, SourcePartition, SourceRecord,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -123,6 +123,41 @@ pub trait SourceTaskContext: Send + Sync {
     /// Tells how far the task has come; the last word stands until the next. Cheap enough for once a second, not for each
     /// record.
     fn set_progress(&self, _progress: Progress) {}
+
+    /// Says that the task takes signals from now on, asking for them by [`SourceTaskContext::take_signals`]: those of the
+    /// worker's REST interface, and those of a topic where it is given. An error where the runtime has none.
+    fn accept_signals(&self, _topic: Option<&SignalTopic>) -> Result<()> {
+        Err(ConnectorError::fatal("this runtime hands over no signals"))
+    }
+
+    /// The signals that came since the last call, in order.
+    fn take_signals(&self) -> Vec<TaskSignal> {
+        Vec::new()
+    }
+}
+
+/// A topic whose records are signals for a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignalTopic {
+    /// Topic.
+    pub topic: String,
+    /// Key that its records must have; others are for other tasks.
+    pub key: String,
+    /// For each partition the offset of the first record that counts. Of partitions that are not named, what comes from
+    /// now on counts; a signal without a text tells where that is.
+    pub from: Vec<(i32, i64)>,
+}
+
+/// Something that a running task is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskSignal {
+    /// Its name, for logs.
+    pub id: String,
+    /// What it asks for: JSON, `{"type": ..., "data": {...}}`; empty when it only tells a position.
+    pub text: String,
+    /// Of a topic's record: its partition and the offset of the next one. The task keeps it with its source offset and
+    /// gives it back by [`SignalTopic::from`].
+    pub next: Option<(i32, i64)>,
 }
 
 /// Moves records of one task configuration. Lives on a thread of its own.

@@ -119,14 +119,23 @@ def test_the_server_answers_as_documented_and_the_document_says_no_more(broker, 
     offsets = worker.get(f"{base}/offsets").body
     assert worker.call("PATCH", f"{base}/offsets", offsets).status == 400
     assert worker.call("DELETE", f"{base}/offsets").status == 400
+    tables = {"data-collections": ["public.t"]}
+    for path_of, good, bad in (("/snapshot", tables, {}), ("/snapshot/pause", {}, tables)):
+        worker.wait_for_states(name, "RUNNING", "RUNNING")
+        assert worker.call("POST", f"/v1{base}{path_of}", good).status == 501
+        assert worker.call("POST", f"/v1{base}{path_of}", bad).status == 400
     assert worker.put(f"{base}/stop").status == 204
     worker.wait_for_states(name, "STOPPED")
+    for path_of, good in (("/snapshot", tables), ("/snapshot/pause", {})):
+        assert worker.call("POST", f"/v1{base}{path_of}", good).status == 409
     assert worker.call("PATCH", f"{base}/offsets", offsets).status == 200
     assert worker.call("DELETE", f"{base}/offsets").status == 200
     assert worker.put(f"{base}/topics/reset").status == 202
     assert worker.delete(name).status == 204
     for get in ("health", "findings", "progress", "events"):
         assert worker.get(f"/v1{base}/{get}").status == 404
+    for path_of, good in (("/snapshot", tables), ("/snapshot/pause", {})):
+        assert worker.call("POST", f"/v1{base}{path_of}", good).status == 404
     logger = "/admin/loggers/levada::rest"
     assert worker.get("/admin/loggers/no.such.logger").status == 404
     assert worker.put(logger, {"level": "DEBUG"}).status == 200

@@ -2,8 +2,8 @@
 //! rare things; records have a layout of their own ([`super::batch`]).
 
 use crate::{
-    Committed, Config, ConfigDef, ConnectorError, ConnectorInfo, ConnectorKind, OffsetChange, Result, SourceOffset,
-    SourcePartition, TopicPartition,
+    Committed, Config, ConfigDef, ConnectorError, ConnectorInfo, ConnectorKind, OffsetChange, Result, SignalTopic,
+    SourceOffset, SourcePartition, TaskSignal, TopicPartition,
     config::{Check, Importance, Key, KeyError, Type, Width},
 };
 use serde_json::{Map, Value as Json, json};
@@ -70,6 +70,44 @@ pub fn to_info(value: &Json, kind: ConnectorKind) -> Result<ConnectorInfo> {
         version: text(value, "version").unwrap_or_default(),
         config_def: ConfigDef { keys, ..ConfigDef::default() },
     })
+}
+
+/// A topic of signals.
+pub fn of_signal_topic(topic: Option<&SignalTopic>) -> Json {
+    topic.map_or(Json::Null, |topic| json!({ "topic": topic.topic, "key": topic.key, "from": topic.from }))
+}
+
+/// Reads [`of_signal_topic`].
+pub fn to_signal_topic(value: &Json) -> Result<Option<SignalTopic>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let wrong = || misfit("a signal topic");
+    let topic = text(value, "topic").filter(|topic| !topic.is_empty()).ok_or_else(wrong)?;
+    let from = value.get("from").and_then(Json::as_array).into_iter().flatten();
+    let from = from.map(place).collect::<Option<_>>().ok_or_else(wrong)?;
+    Ok(Some(SignalTopic { topic, key: text(value, "key").ok_or_else(wrong)?, from }))
+}
+
+/// Partition and offset.
+fn place(value: &Json) -> Option<(i32, i64)> {
+    let (partition, offset) = (value.get(0)?.as_i64()?, value.get(1)?.as_i64()?);
+    Some((i32::try_from(partition).ok()?, offset))
+}
+
+/// Signals.
+pub fn of_signals(signals: &[TaskSignal]) -> Json {
+    signals.iter().map(|signal| json!({ "id": signal.id, "text": signal.text, "next": signal.next })).collect()
+}
+
+/// Reads [`of_signals`].
+pub fn to_signals(value: &Json) -> Vec<TaskSignal> {
+    let signal = |value: &Json| TaskSignal {
+        id: text(value, "id").unwrap_or_default(),
+        text: text(value, "text").unwrap_or_default(),
+        next: value.get("next").and_then(place),
+    };
+    value.as_array().into_iter().flatten().map(signal).collect()
 }
 
 fn text(value: &Json, name: &str) -> Option<String> {

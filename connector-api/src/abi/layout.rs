@@ -13,7 +13,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"LEVADA\x01\xFE");
 /// and a connector other than the file connectors have used it.
 pub const ABI_MAJOR: u16 = 0;
 /// The ABI's minor version; it grows with each addition at the end of a struct.
-pub const ABI_MINOR: u16 = 3;
+pub const ABI_MINOR: u16 = 4;
 /// Name of the symbol that a library exports.
 pub const ENTRY_SYMBOL: &str = "levada_plugin_entry";
 
@@ -85,6 +85,12 @@ abi_struct! {
         /// May be missing (minor version 2). Tells how far the task has come: JSON object {"phase", "tables", "rows",
         /// "eta_ms", "lag_ms", "lag_bytes", "items"}, each of them optional (docs/plugins.md).
         progress(handle: *mut c_void, progress: Slice) -> ();
+        /// May be missing (minor version 4). The task takes signals from now on. `topic`: JSON null, or an object {"topic",
+        /// "key", "from": [[partition, offset]]}: that topic's records with that key are signals too, from these offsets on.
+        accept_signals(handle: *mut c_void, topic: Slice, out: *mut Buffer) -> i32;
+        /// May be missing (minor version 4). The signals since the last call: JSON array of {"id", "text", "next":
+        /// [partition, offset] or null}; one without a text only tells a position.
+        take_signals(handle: *mut c_void, out: *mut Buffer) -> i32;
     }
 
     /// What the daemon offers a sink task; the rules are those of the source's context.

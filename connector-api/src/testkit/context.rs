@@ -1,8 +1,8 @@
 //! The runtime's side of a task, for tests.
 
 use crate::{
-    ConnectorError, Progress, Result, SinkRecord, SinkTaskContext, SourceOffset, SourcePartition, SourceTaskContext,
-    TopicPartition,
+    ConnectorError, Progress, Result, SignalTopic, SinkRecord, SinkTaskContext, SourceOffset, SourcePartition,
+    SourceTaskContext, TaskSignal, TopicPartition,
 };
 use std::{
     collections::BTreeMap,
@@ -73,9 +73,21 @@ pub struct SourceContext {
     stop: Stop,
     warnings: Mutex<Vec<String>>,
     progress: Mutex<Option<Progress>>,
+    signals: Mutex<Vec<TaskSignal>>,
+    accepted: Mutex<Option<SignalTopic>>,
 }
 
 impl SourceContext {
+    /// Signals the task.
+    pub fn signal(&self, signal: TaskSignal) {
+        lock(&self.signals).push(signal);
+    }
+
+    /// The topic that the task takes signals of.
+    pub fn signal_topic(&self) -> Option<SignalTopic> {
+        lock(&self.accepted).clone()
+    }
+
     /// How far the task last said it is.
     pub fn progress(&self) -> Option<Progress> {
         lock(&self.progress).clone()
@@ -120,6 +132,15 @@ impl SourceTaskContext for SourceContext {
 
     fn set_progress(&self, progress: Progress) {
         *lock(&self.progress) = Some(progress);
+    }
+
+    fn accept_signals(&self, topic: Option<&SignalTopic>) -> Result<()> {
+        *lock(&self.accepted) = topic.cloned();
+        Ok(())
+    }
+
+    fn take_signals(&self) -> Vec<TaskSignal> {
+        std::mem::take(&mut lock(&self.signals))
     }
 
     fn warn(&self, text: &str) {

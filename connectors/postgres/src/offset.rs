@@ -6,7 +6,7 @@
 use crate::{event::TransactionCount, signal::Incremental};
 use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
 use serde_json::{Value, json};
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 /// How far a snapshot has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Position {
     pub progress: Option<Progress>,
     /// How far an incremental snapshot has come.
     pub incremental: Option<Incremental>,
+    /// Offset of the next record in each partition of the topic of signals.
+    pub signals: BTreeMap<i32, i64>,
     /// The server's identity.
     pub system: Option<String>,
     /// Its timeline.
@@ -172,6 +174,10 @@ impl Position {
         if let Some(incremental) = &self.incremental {
             set("levada_incremental", incremental.to_json());
         }
+        if !self.signals.is_empty() {
+            let signals: Vec<_> = self.signals.iter().collect();
+            set("levada_signals", json!(signals));
+        }
         map
     }
 
@@ -196,11 +202,17 @@ impl Position {
             snapshot: started.then(|| flag("last_snapshot_record") || flag("snapshot_completed")),
             progress: offset.get("levada_snapshot").and_then(Progress::from_json),
             incremental: offset.get("levada_incremental").and_then(Incremental::from_json),
+            signals: signals(offset),
             system: text("levada_system"),
             timeline: number("levada_timeline")?,
             transaction: transaction(offset),
         })
     }
+}
+
+fn signals(offset: &SourceOffset) -> BTreeMap<i32, i64> {
+    let places = offset.get("levada_signals").and_then(Value::as_array).into_iter().flatten();
+    places.filter_map(|place| Some((i32::try_from(place.get(0)?.as_i64()?).ok()?, place.get(1)?.as_i64()?))).collect()
 }
 
 fn transaction(offset: &SourceOffset) -> Option<TransactionCount> {
@@ -266,6 +278,7 @@ mod tests {
                 current: vec![Current { table: "c.d".to_owned(), file: 9, page: 4, xmin: 3 }],
             }),
             incremental: Some(Incremental { paused: true, ..Incremental::default() }),
+            signals: BTreeMap::from([(0, 5)]),
             system: Some("1".to_owned()),
             timeline: Some(1),
             transaction: Some(TransactionCount { xid: 7, total: 3, collections: vec![("a.b".to_owned(), 3)] }),

@@ -22,6 +22,10 @@ pub struct Incremental {
     pub most: Option<Vec<String>>,
     /// Whether it waits for `resume-snapshot`.
     pub paused: bool,
+    /// Rows that were read of the first, about.
+    pub read: u64,
+    /// Tables that are read.
+    pub done: u64,
 }
 
 impl Incremental {
@@ -29,7 +33,10 @@ impl Incremental {
     pub fn to_json(&self) -> Value {
         let tables: Vec<_> =
             self.tables.iter().map(|asked| json!({ "table": asked.table, "filter": asked.filter })).collect();
-        json!({ "tables": tables, "last": self.last, "most": self.most, "paused": self.paused })
+        json!({
+            "tables": tables, "last": self.last, "most": self.most, "paused": self.paused, "read": self.read,
+            "done": self.done,
+        })
     }
 
     /// Of an offset.
@@ -47,6 +54,8 @@ impl Incremental {
             last: key("last"),
             most: key("most"),
             paused: value.get("paused").and_then(Value::as_bool).unwrap_or(false),
+            read: value.get("read").and_then(Value::as_u64).unwrap_or(0),
+            done: value.get("done").and_then(Value::as_u64).unwrap_or(0),
         })
     }
 
@@ -55,7 +64,8 @@ impl Incremental {
         if !self.tables.is_empty() {
             self.tables.remove(0);
         }
-        (self.last, self.most) = (None, None);
+        (self.last, self.most, self.read) = (None, None, 0);
+        self.done += 1;
     }
 }
 
@@ -72,10 +82,6 @@ pub enum Signal {
     Resume,
     /// Tell a text.
     Log(String),
-    /// A window of ours opens.
-    Open,
-    /// It closes.
-    Close,
 }
 
 impl Signal {
@@ -113,8 +119,6 @@ impl Signal {
             "pause-snapshot" => Self::Pause,
             "resume-snapshot" => Self::Resume,
             "log" => Self::Log(data.get("message").and_then(Value::as_str).unwrap_or_default().to_owned()),
-            "snapshot-window-open" => Self::Open,
-            "snapshot-window-close" => Self::Close,
             _ => return Ok(None),
         }))
     }
@@ -146,6 +150,8 @@ mod tests {
             last: Some(vec!["1".to_owned()]),
             most: None,
             paused: true,
+            read: 7,
+            done: 2,
         };
         assert_eq!(Incremental::from_json(&progress.to_json()), Some(progress));
     }

@@ -8,8 +8,8 @@ use crate::{
     shape,
 };
 use levada_connector_api::{
-    Checkpoint, Config, ConnectorConfig, ConnectorError, ErrorKind, Reach, Result, SourceBatch, SourceOffset,
-    SourcePartition, SourceTask, SourceTaskContext,
+    Checkpoint, Config, ConnectorConfig, ConnectorError, ErrorKind, Reach, Result, SignalTopic, SourceBatch,
+    SourceOffset, SourcePartition, SourceTask, SourceTaskContext,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -45,6 +45,7 @@ impl SourceTask for PostgresSourceTask {
                 context.connector()
             ))
         })?;
+        accept_signals(&*context, &typed, position.as_ref())?;
         let settings = Settings { config: typed, raw: config, context, run_id: uuid::Uuid::new_v4().to_string() };
         let partition = Arc::new(partition);
         let begin = Begin { position, ..Begin::default() };
@@ -90,6 +91,25 @@ impl SourceTask for PostgresSourceTask {
 
     fn version(&self) -> String {
         crate::VERSION.to_owned()
+    }
+}
+
+/// Says which signals the task takes. A runtime that has none is fine where none are asked for.
+fn accept_signals(context: &dyn SourceTaskContext, config: &SourceConfig, position: Option<&Position>) -> Result<()> {
+    let topic = config.snapshot.channel("kafka").then(|| {
+        let prefix = &config.capture.topic_prefix;
+        let named = config.snapshot.signal_topic.clone().filter(|topic| !topic.trim().is_empty());
+        let from =
+            position.map(|position| position.signals.iter().map(|(partition, next)| (*partition, *next)).collect());
+        SignalTopic {
+            topic: named.unwrap_or_else(|| format!("{prefix}-signal")),
+            key: prefix.clone(),
+            from: from.unwrap_or_default(),
+        }
+    });
+    match context.accept_signals(topic.as_ref()) {
+        Err(error) if topic.is_some() => Err(error),
+        _ => Ok(()),
     }
 }
 

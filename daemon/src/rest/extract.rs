@@ -78,6 +78,18 @@ impl<S: Send + Sync> FromRequest<S> for Json {
     type Rejection = RestError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, RestError> {
+        let body = MaybeJson::from_request(request, state).await?;
+        body.0.map(Json).ok_or_else(|| RestError::bad_request("the request needs a JSON body"))
+    }
+}
+
+/// A JSON body, or none.
+pub struct MaybeJson(pub Option<Value>);
+
+impl<S: Send + Sync> FromRequest<S> for MaybeJson {
+    type Rejection = RestError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, RestError> {
         if !is_json(request.headers()) {
             return Err(RestError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
@@ -86,10 +98,12 @@ impl<S: Send + Sync> FromRequest<S> for Json {
             RestError::new(status, format!("the request body could not be read: {}", rejection.body_text()))
         })?;
         if body.iter().all(u8::is_ascii_whitespace) {
-            return Err(RestError::bad_request("the request needs a JSON body"));
+            return Ok(Self(None));
         }
         let value = serde_json::from_slice(&body);
-        value.map(Json).map_err(|error| RestError::bad_request(format!("the request body is no valid JSON: {error}")))
+        let value =
+            value.map_err(|error| RestError::bad_request(format!("the request body is no valid JSON: {error}")));
+        value.map(|value| Self(Some(value)))
     }
 }
 

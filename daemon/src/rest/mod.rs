@@ -11,6 +11,7 @@ pub mod paths;
 mod plugins;
 mod router;
 mod server;
+mod snapshot;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -64,6 +64,10 @@ pub const V1_FINDINGS: &str = "/v1/connectors/{connector}/findings";
 pub const V1_PROGRESS: &str = "/v1/connectors/{connector}/progress";
 /// What happened to a connector.
 pub const V1_EVENTS: &str = "/v1/connectors/{connector}/events";
+/// Has a running source read tables anew.
+pub const V1_SNAPSHOT: &str = "/v1/connectors/{connector}/snapshot";
+/// Pauses, resumes or stops that.
+pub const V1_SNAPSHOT_ACTION: &str = "/v1/connectors/{connector}/snapshot/{action}";
 
 /// All paths with the methods they answer.
 pub const ROUTES: &[(&str, &[&str])] = &[
@@ -99,4 +103,6 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     (V1_FINDINGS, &["GET"]),
     (V1_PROGRESS, &["GET"]),
     (V1_EVENTS, &["GET"]),
+    (V1_SNAPSHOT, &["POST"]),
+    (V1_SNAPSHOT_ACTION, &["POST"]),
 ];

@@ -1,6 +1,6 @@
 //! Paths to handlers, and what holds for all of them: body limit, timeout, errors of the HTTP layer.
 
-use super::{RestState, connectors, error::RestError, paths, plugins, tasks, worker};
+use super::{RestState, connectors, error::RestError, paths, plugins, snapshot, tasks, worker};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -46,6 +46,8 @@ pub fn router(state: RestState) -> Router {
         .route(paths::V1_FINDINGS, get(connectors::findings))
         .route(paths::V1_PROGRESS, get(worker::progress))
         .route(paths::V1_EVENTS, get(worker::events))
+        .route(paths::V1_SNAPSHOT, post(snapshot::execute))
+        .route(paths::V1_SNAPSHOT_ACTION, post(snapshot::action))
         .fallback(|| async { RestError::http(StatusCode::NOT_FOUND) })
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(state.max_body_bytes))

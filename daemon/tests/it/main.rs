@@ -12,3 +12,4 @@ mod postgres;
 #[path = "../../../connectors/postgres/tests/it/server.rs"]
 #[expect(dead_code, reason = "the connector's own tests use all of it")]
 mod postgres_server;
+mod signals;

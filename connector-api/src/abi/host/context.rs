@@ -36,6 +36,8 @@ pub fn source(context: Arc<dyn SourceTaskContext>) -> *const layout::SourceConte
         warn: Some(source_warn),
         release: Some(source_release),
         progress: Some(source_progress),
+        accept_signals: Some(accept_signals),
+        take_signals: Some(take_signals),
     };
     let held: *mut HeldSource =
         Box::into_raw(Box::new(Held { raw, connector: context.connector().to_owned(), context }));
@@ -229,6 +231,24 @@ unsafe extern "C" fn source_progress(handle: *mut c_void, progress: Slice) {
         source_context(handle)?.set_progress(read_progress(progress)?);
         Ok(())
     });
+}
+
+unsafe extern "C" fn accept_signals(handle: *mut c_void, topic: Slice, out: *mut Buffer) -> Status {
+    let body = || {
+        // SAFETY: the handle is one of ours, the slice lives as long as this call.
+        let (context, topic) = unsafe { (source_context(handle)?, topic.bytes()) };
+        context.accept_signals(json::to_signal_topic(&json::parse(topic, "signal topic")?)?.as_ref())?;
+        Ok(Vec::new())
+    };
+    // SAFETY: `out` is the caller's place for the answer.
+    unsafe { guard(out, body) }
+}
+
+unsafe extern "C" fn take_signals(handle: *mut c_void, out: *mut Buffer) -> Status {
+    // SAFETY: the handle is one of ours.
+    let body = || Ok(json::bytes(&json::of_signals(&unsafe { source_context(handle)? }.take_signals())));
+    // SAFETY: `out` is the caller's place for the answer.
+    unsafe { guard(out, body) }
 }
 
 unsafe extern "C" fn sink_progress(handle: *mut c_void, progress: Slice) {

@@ -1,8 +1,8 @@
 //! The daemon's context as the task sees it: callbacks behind the usual traits.
 
 use crate::{
-    ConnectorError, Progress, Result, SinkRecord, SinkTaskContext, SourceOffset, SourcePartition, SourceTaskContext,
-    TopicPartition,
+    ConnectorError, Progress, Result, SignalTopic, SinkRecord, SinkTaskContext, SourceOffset, SourcePartition,
+    SourceTaskContext, TaskSignal, TopicPartition,
     abi::{
         batch, json,
         layout::{self, Buffer, Slice},
@@ -142,6 +142,27 @@ impl SourceTaskContext for SourceContext {
             // SAFETY: the context is valid and the text lives as long as the call.
             unsafe { call(self.raw().handle, Slice::of(json.as_bytes())) }
         }
+    }
+
+    fn accept_signals(&self, topic: Option<&SignalTopic>) -> Result<()> {
+        let call = self.raw().accept_signals.ok_or_else(|| missing("accept_signals"))?;
+        let topic = json::bytes(&json::of_signal_topic(topic));
+        let mut out = Buffer::EMPTY;
+        // SAFETY: the arguments live as long as the call, and `out` is filled as a buffer is.
+        let (status, answer) = unsafe { (call(self.raw().handle, Slice::of(&topic), &raw mut out), out.take()) };
+        if status == status::OK { Ok(()) } else { Err(status::error_of(status, answer.as_ref())) }
+    }
+
+    fn take_signals(&self) -> Vec<TaskSignal> {
+        let Some(call) = self.raw().take_signals else { return Vec::new() };
+        let mut out = Buffer::EMPTY;
+        // SAFETY: `out` is filled as a buffer is.
+        let (status, answer) = unsafe { (call(self.raw().handle, &raw mut out), out.take()) };
+        if status != status::OK {
+            return Vec::new();
+        }
+        // The daemon writes them by `of_signals`; what is none is left out.
+        json::parse(answer.as_ref(), "signals").map(|signals| json::to_signals(&signals)).unwrap_or_default()
     }
 }
 

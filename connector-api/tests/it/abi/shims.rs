@@ -3,9 +3,9 @@
 
 use levada_connector_api::{
     Committed, Config, ConfigDef, ConnectorConfig, ConnectorContext, ConnectorError, ConnectorInfo, ConnectorKind,
-    Done, ErrorKind, ExactlyOnceSupport, OffsetChange, Progress, Result, SinkConnector, SinkRecord, SinkTask,
-    SinkTaskContext, SourceBatch, SourceConnector, SourceOffset, SourcePartition, SourceRecord, SourceTask,
-    SourceTaskContext, TopicPartition, Value,
+    Done, ErrorKind, ExactlyOnceSupport, OffsetChange, Progress, Result, SignalTopic, SinkConnector, SinkRecord,
+    SinkTask, SinkTaskContext, SourceBatch, SourceConnector, SourceOffset, SourcePartition, SourceRecord, SourceTask,
+    SourceTaskContext, TaskSignal, TopicPartition, Value,
     abi::{
         host::{Library, LibraryConnector},
         layout::PluginEntry,
@@ -153,6 +153,10 @@ fn progress() -> Progress {
     Progress { phase: "snapshot".to_owned(), rows, lag_bytes: Some(u64::MAX), ..Progress::default() }
 }
 
+fn signal_topic() -> SignalTopic {
+    SignalTopic { topic: "signals".to_owned(), key: "ü".to_owned(), from: vec![(0, 7), (1, i64::MAX)] }
+}
+
 impl SourceTask for Task {
     fn start(&mut self, context: Arc<dyn SourceTaskContext>, config: Config) -> Result<()> {
         let asked = [json!({"a": 1}), json!({"b": 2})].map(|value| value.as_object().unwrap().clone());
@@ -160,6 +164,7 @@ impl SourceTask for Task {
         self.log.push(format!("{} {} {found:?}", context.connector(), context.task()));
         context.warn("careful");
         context.set_progress(progress());
+        context.accept_signals(Some(&signal_topic()))?;
         self.source = Some(context);
         self.config = config;
         happens(&self.config)
@@ -169,6 +174,7 @@ impl SourceTask for Task {
         happens(&self.config)?;
         let context = self.source.as_ref().unwrap();
         self.log.push(format!("{max_wait:?} {} {}", context.cancelled(), context.wait(Duration::ZERO)));
+        self.log.extend(context.take_signals().iter().map(|signal| format!("{signal:?}")));
         Ok(SourceBatch { records: self.log.drain(..).map(line).collect(), checkpoints: Vec::new() })
     }
 
@@ -333,11 +339,19 @@ fn a_source_task_and_its_context_reach_each_other() {
     let offset = json!({"position": 9_007_199_254_740_993_i64}).as_object().unwrap().clone();
     task.committed(&[(Arc::new(partition), offset)]).unwrap();
     context.cancel();
+    assert_eq!(context.signal_topic(), Some(signal_topic()));
+    let signal = TaskSignal { id: "1".to_owned(), text: "{\"type\": \"ü\"}".to_owned(), next: Some((1, i64::MAX)) };
+    context.signal(signal.clone());
+    context.signal(TaskSignal { next: None, ..signal.clone() });
     let batch = task.poll(Duration::from_millis(1500)).unwrap();
     let lines: Vec<_> = batch.records.iter().map(|record| format!("{:?}", record.value)).collect();
     assert!(lines[0].contains("test 0 [None, Some") && lines[0].contains("Null"), "{}", lines[0]);
     assert!(lines[1].contains("9007199254740993") && lines[1].contains('ü'), "{}", lines[1]);
     assert!(lines[2].contains("1.5s true true"), "{}", lines[2]);
+    for (line, signal) in lines[3..].iter().zip([signal.clone(), TaskSignal { next: None, ..signal }]) {
+        assert_eq!(*line, format!("{:?}", Value::string(format!("{signal:?}").as_str())));
+    }
+    assert_eq!(lines.len(), 5);
     task.stop();
 }
 

@@ -5,6 +5,26 @@ use crate::filter::check_patterns;
 use levada_connector_api::ConnectorConfig;
 use std::time::Duration;
 
+fn check_channels(value: &str) -> Result<(), String> {
+    let known = ["source", "kafka", "file", "in-process"];
+    match value.split(',').map(str::trim).find(|channel| !channel.is_empty() && !known.contains(channel)) {
+        None => Ok(()),
+        Some(other) => Err(format!("there is no channel {other}; there are {}", known.join(", "))),
+    }
+}
+
+impl SnapshotConfig {
+    /// Whether signals come by a channel.
+    pub fn channel(&self, name: &str) -> bool {
+        self.signal_channels.iter().any(|channel| channel.trim() == name)
+    }
+
+    /// The table of signals, where it is a channel.
+    pub fn source_channel(&self) -> Option<&str> {
+        self.signal_table.as_deref().filter(|_| self.channel("source"))
+    }
+}
+
 /// Snapshots and signals.
 #[derive(Clone, Debug, ConnectorConfig)]
 #[expect(dead_code, reason = "some keys are known and have no effect")]
@@ -94,16 +114,32 @@ pub struct SnapshotConfig {
     /// Table of signals, `schema.table`.
     #[config(key = "signal.data.collection", group = "Signals")]
     pub signal_table: Option<String>,
-    /// Where signals come from.
-    #[config(key = "signal.enabled.channels", default = "source", group = "Signals")]
+    /// Where signals come from: `source` (the signal table), `kafka` (a topic), `file`; `in-process` has no effect. The worker's
+    /// REST interface always may.
+    #[config(key = "signal.enabled.channels", default = "source", check = check_channels, group = "Signals")]
     pub signal_channels: Vec<String>,
+    /// `kafka`: the topic; its records have `topic.prefix` as key. Without it `TOPIC.PREFIX-signal`.
+    #[config(key = "signal.kafka.topic", group = "Signals")]
+    pub signal_topic: Option<String>,
+    /// `kafka`: has no effect, the worker's own broker is read.
+    #[config(key = "signal.kafka.bootstrap.servers", importance = "low", group = "Signals")]
+    pub signal_servers: Option<String>,
+    /// `kafka`: has no effect, how far the topic is read is in the connector's offset.
+    #[config(key = "signal.kafka.groupId", default = "kafka-signal", importance = "low", group = "Signals")]
+    pub signal_group: String,
+    /// `kafka`: has no effect.
+    #[config(key = "signal.kafka.poll.timeout.ms", default = "100", importance = "low", group = "Signals")]
+    pub signal_poll_timeout: Duration,
+    /// `file`: the file, a signal a line, as JSON of id, type and data; lines are removed when they are read.
+    #[config(key = "signal.file", default = "file-signals.txt", group = "Signals")]
+    pub signal_file: String,
     /// Time between two looks for signals.
     #[config(key = "signal.poll.interval.ms", default = "5000", importance = "low", group = "Signals")]
     pub signal_poll: Duration,
     /// Rows of a chunk of an incremental snapshot.
     #[config(key = "incremental.snapshot.chunk.size", default = "1024", min = 1, group = "Signals")]
     pub chunk_size: i32,
-    /// How the marks around a chunk are written: `INSERT_INSERT` or `INSERT_DELETE`.
+    /// Has no effect: no marks are written around a chunk.
     #[config(
         key = "incremental.snapshot.watermarking.strategy",
         default = "INSERT_INSERT",
@@ -112,7 +148,7 @@ pub struct SnapshotConfig {
         group = "Signals"
     )]
     pub watermarking: String,
-    /// Never write to the database.
+    /// Has no effect: incremental snapshots never write to the database.
     #[config(key = "read.only", default = "false", group = "Signals")]
     pub read_only: bool,
 }

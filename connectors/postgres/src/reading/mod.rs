@@ -1,6 +1,7 @@
 //! The reading side of a task: a thread of its own with a runtime of one thread, between the server and a queue of
 //! bounded size. It answers the server while the queue is full.
 
+mod channels;
 mod checks;
 mod engine;
 mod gap;
@@ -18,6 +19,7 @@ mod stream;
 mod tables;
 mod telling;
 mod under_way;
+mod visible;
 mod watch;
 
 pub use pump::{Begin, Pump, Settings};

@@ -232,7 +232,7 @@ async fn begin(reader: &Sql, exported: Option<&str>) -> Result<()> {
 }
 
 /// Rows of a table, as the statistics have them or, for one that was never looked through, as the planner guesses.
-async fn estimate(reader: &Sql, info: &TableInfo) -> Result<u64> {
+pub(super) async fn estimate(reader: &Sql, info: &TableInfo) -> Result<u64> {
     if info.rows > 0.0 || info.pages == 0 {
         return Ok(info.rows as u64);
     }

@@ -91,7 +91,7 @@ impl Engine {
             told: 0,
             told_at: now,
             heard_at: now,
-            signals: Signals::default(),
+            signals: Signals::new(self.seen_now().await?),
             unshaped: Unshaped::default(),
             skipped: false,
             under_way: UnderWay::new(self.settings.config.streaming.spill_directory.as_deref()),
@@ -175,6 +175,7 @@ impl Engine {
             }
             self.deliver(streaming, interval).await?;
             self.settle(streaming).await?;
+            self.channels(streaming).await?;
             self.next_chunk(streaming).await?;
             if self.shared.stopping() {
                 return Err(Error::Stopped);
@@ -182,6 +183,7 @@ impl Engine {
             let heartbeat = self.settings.config.events.heartbeat_interval;
             let due = if heartbeat.is_zero() { interval } else { interval.min(heartbeat) };
             let (stored, unsettled) = (self.stored(), self.unsettled(streaming));
+            let wake = streaming.signals.wake();
             tokio::select! {
                 read = streaming.replication.fill() => {
                     read?;
@@ -190,6 +192,7 @@ impl Engine {
                 () = self.shared.stop() => return Err(Error::Stopped),
                 () = self.shared.stored_changed.notified() => {}
                 () = tokio::time::sleep_until(streaming.idle_at + IDLE_CHECKPOINT), if unsettled => {}
+                () = tokio::time::sleep_until(wake) => {}
                 () = tokio::time::sleep_until(streaming.told_at + due), if stored == streaming.told => {
                     streaming.tell(stored).await?;
                 }
@@ -272,6 +275,7 @@ impl Engine {
                 }
                 if streaming.transaction.is_none() {
                     self.idle(streaming, end);
+                    self.came_to(streaming, end);
                 }
                 Ok(())
             }
@@ -284,6 +288,14 @@ impl Engine {
                 self.message(streaming, start, &message, parsed).await
             }
         }
+    }
+
+    /// All that committed up to `end` was streamed.
+    fn came_to(&mut self, streaming: &mut Streaming, end: u64) {
+        if end > streaming.began_at {
+            streaming.sent = None;
+        }
+        self.reached(streaming, end);
     }
 
     /// The server has sent everything up to `end`, and nothing of it is under way: the slot may follow once the offset
@@ -303,16 +315,21 @@ impl Engine {
         streaming.transaction.is_none() && self.batch.records.is_empty() && commit > streaming.settled
     }
 
-    /// An offset without records: nothing of what was received is captured.
-    async fn settle(&mut self, streaming: &mut Streaming) -> Result<()> {
-        if !self.unsettled(streaming) || streaming.idle_at.elapsed() < IDLE_CHECKPOINT {
-            return Ok(());
-        }
+    /// An offset at once, between two transactions: what was asked for is not to be forgotten.
+    pub(super) async fn remember(&mut self, streaming: &mut Streaming) -> Result<()> {
         streaming.idle_at = Instant::now();
         streaming.settled = self.position.commit.unwrap_or(0);
         self.position.transaction = None;
         let interval = self.settings.config.streaming.status_interval;
         self.flush(true, interval, async || Ok(())).await
+    }
+
+    /// An offset without records: nothing of what was received is captured.
+    async fn settle(&mut self, streaming: &mut Streaming) -> Result<()> {
+        if !self.unsettled(streaming) || streaming.idle_at.elapsed() < IDLE_CHECKPOINT {
+            return Ok(());
+        }
+        self.remember(streaming).await
     }
 
     pub(super) async fn message(
@@ -337,9 +354,13 @@ impl Engine {
                 (self.position.commit, self.position.processed) = (Some(end), Some(end));
                 self.position.message_type = Some("COMMIT".to_owned());
                 let transaction = streaming.transaction.take();
-                streaming.sent.take_if(|sent| transaction.is_some_and(|transaction| sent.is_of(transaction.xid)));
+                if let Some(ended) = &transaction {
+                    streaming.signals.seen.committed(ended.xid);
+                }
+                let was_sent = |sent: &mut Sent| transaction.is_some_and(|transaction| sent.is_of(transaction.xid));
+                streaming.sent.take_if(was_sent);
                 streaming.last_commit = Some(end);
-                self.window_closed(streaming);
+                self.came_to(streaming, end);
             }
             Message::Origin { lsn, name } => {
                 if let Some(transaction) = &mut streaming.transaction {
@@ -347,7 +368,7 @@ impl Engine {
                 }
             }
             Message::Relation(relation) => {
-                streaming.signals.announced(&relation, self.settings.config.snapshot.signal_table.as_deref());
+                streaming.signals.announced(&relation, self.settings.config.snapshot.source_channel());
                 let announced = self.announced(&relation).await?;
                 let oid = relation.oid;
                 let table = announced.map(|(table, info)| {
@@ -495,9 +516,14 @@ impl Engine {
 }
 
 impl Streaming {
-    /// Whether no transaction is under way.
+    /// Whether no transaction is under way, nor one to come of which a part was sent before.
     pub(super) fn idle_between(&self) -> bool {
-        self.transaction.is_none()
+        self.transaction.is_none() && self.sent.is_none()
+    }
+
+    /// Asks the server how far it has sent.
+    pub(super) async fn ask(&mut self, stored: u64) -> Result<()> {
+        self.replication.status(self.received, stored, true).await
     }
 
     /// Whether the event at `lsn` of the transaction under way was sent before this stream began.

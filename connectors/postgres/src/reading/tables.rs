@@ -43,7 +43,7 @@ impl Engine {
 
     /// The table of signals, which is published whether it is captured or not.
     pub(super) fn signal_table(&self) -> Option<TableId> {
-        let (schema, name) = self.settings.config.snapshot.signal_table.as_deref()?.trim().split_once('.')?;
+        let (schema, name) = self.settings.config.snapshot.source_channel()?.trim().split_once('.')?;
         Some(TableId { schema: schema.to_owned(), name: name.to_owned() })
     }
 

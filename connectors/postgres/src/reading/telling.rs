@@ -22,7 +22,22 @@ pub struct Telling {
 #[derive(Debug, Default)]
 struct State {
     snapshot: Option<Snapshot>,
+    /// An incremental snapshot, since when its table was told of, and how many rows were read then.
+    anew: Option<(Anew, Instant, u64)>,
     slot: Option<SlotState>,
+}
+
+/// How far an incremental snapshot is.
+#[derive(Debug)]
+pub struct Anew {
+    /// The table that is read.
+    pub table: String,
+    /// Its rows.
+    pub rows: Done,
+    /// All tables that were asked for.
+    pub tables: Done,
+    /// Whether it is paused.
+    pub paused: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +106,19 @@ impl Telling {
         self.state().snapshot = None;
     }
 
+    /// An incremental snapshot is so far, or there is none.
+    pub fn anew(&self, anew: Option<Anew>) {
+        let mut state = self.state();
+        let before = state.anew.take();
+        state.anew = anew.map(|anew| match before {
+            Some((before, since, rows)) if before.table == anew.table => (anew, since, rows),
+            _ => {
+                let rows = anew.rows.done;
+                (anew, Instant::now(), rows)
+            }
+        });
+    }
+
     /// A change was handed on that was committed so long ago; none is waiting when it is zero.
     pub fn lag(&self, age: Duration) {
         self.lag_ms.store(u64::try_from(age.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -110,9 +138,26 @@ impl Telling {
             Some(snapshot) => snapshot.tell(&mut progress),
             None => progress.lag_ms = Some(self.lag_ms.load(Ordering::Relaxed)),
         }
+        if let Some((anew, since, before)) = &state.anew {
+            anew.tell(*since, *before, &mut progress);
+        }
         progress.lag_bytes = state.slot.as_ref().map(|slot| u64::try_from(slot.behind).unwrap_or(0));
         progress.gauges = state.slot.as_ref().map(|state| gauges(slot, state, limit)).unwrap_or_default();
         progress
+    }
+}
+
+impl Anew {
+    fn tell(&self, since: Instant, before: u64, progress: &mut Progress) {
+        let phase = if self.paused { "incremental snapshot, paused" } else { "incremental snapshot" };
+        phase.clone_into(&mut progress.phase);
+        (progress.tables, progress.rows) = (Some(self.tables), Some(self.rows));
+        progress.items.push(ItemProgress { name: self.table.clone(), rows: self.rows, finished: false });
+        let left = self.rows.total.unwrap_or(0).saturating_sub(self.rows.done);
+        let elapsed = since.elapsed().as_millis();
+        let eta =
+            elapsed.saturating_mul(u128::from(left)).checked_div(u128::from(self.rows.done.saturating_sub(before)));
+        progress.eta_ms = eta.filter(|_| !self.paused).and_then(|eta| u64::try_from(eta).ok());
     }
 }
 
@@ -171,6 +216,18 @@ mod tests {
         telling.end_table("s.a");
         assert_eq!(telling.progress("s", None).rows, Some(Done { done: 21, total: Some(70) }));
         telling.end_snapshot();
+        let rows = |done| Done { done, total: Some(100) };
+        let anew = |done, paused| Anew { table: "s.a".to_owned(), rows: rows(done), tables: rows(1), paused };
+        telling.anew(Some(anew(10, false)));
+        assert_eq!(telling.progress("s", None).eta_ms, None, "nobody knows yet how fast it is");
+        telling.anew(Some(anew(20, false)));
+        let told = telling.progress("s", None);
+        assert_eq!((told.phase.as_str(), told.rows), ("incremental snapshot", Some(rows(20))));
+        assert!(told.eta_ms.is_some() && told.lag_ms.is_some());
+        telling.anew(Some(anew(20, true)));
+        let told = telling.progress("s", None);
+        assert_eq!((told.phase.as_str(), told.eta_ms), ("incremental snapshot, paused", None));
+        telling.anew(None);
         telling.lag(Duration::from_millis(7));
         let told = telling.progress("s", None);
         assert_eq!((told.phase.as_str(), told.lag_ms, told.rows), ("streaming", Some(7), None));

@@ -157,6 +157,14 @@ impl Server {
         Err(String::from_utf8_lossy(&done.stderr).into_owned())
     }
 
+    /// Runs SQL of database `d` and does not wait for its end.
+    pub fn begin(&self, sql: &str) -> Child {
+        let port = self.port.to_string();
+        let mut psql = Command::new(programs().join("psql"));
+        psql.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "d", "-qAtX", "-c", sql]);
+        psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Runs SQL; several statements are one transaction.
     pub fn psql(&self, database: &str, sql: &str) -> String {
         self.run(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))

@@ -1,8 +1,10 @@
 //! What a source task sees of the runtime.
 
-use super::OffsetStore;
+use super::{OffsetStore, signals};
 use crate::connect::task::Shared;
-use levada_connector_api::{ConnectorError, Progress, Result, SourceOffset, SourcePartition, SourceTaskContext};
+use levada_connector_api::{
+    ConnectorError, Progress, Result, SignalTopic, SourceOffset, SourcePartition, SourceTaskContext, TaskSignal,
+};
 use std::{
     sync::{
         Arc,
@@ -44,6 +46,18 @@ impl SourceTaskContext for Context {
 
     fn set_progress(&self, progress: Progress) {
         self.shared.set_progress(progress);
+    }
+
+    fn accept_signals(&self, topic: Option<&SignalTopic>) -> Result<()> {
+        self.shared.inbox.accept();
+        if let Some(topic) = topic.cloned() {
+            self.shared.runtime.tokio.spawn(signals::follow(Arc::clone(&self.shared), topic));
+        }
+        Ok(())
+    }
+
+    fn take_signals(&self) -> Vec<TaskSignal> {
+        self.shared.inbox.take()
     }
 
     fn cancelled(&self) -> bool {

@@ -9,6 +9,7 @@ mod context;
 mod options;
 mod record;
 mod runner;
+mod signals;
 mod topics;
 
 pub use options::{SourceTaskOptions, TopicCreation, TopicCreationRule};

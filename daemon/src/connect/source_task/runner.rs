@@ -55,6 +55,7 @@ fn run(shared: &Arc<Shared>, mut spec: SourceTaskSpec, mut task: Box<dyn SourceT
         let _call = shared.calling("start");
         task.start(context.clone(), std::mem::take(&mut spec.config))
     };
+    shared.inbox.started();
     let now = Instant::now();
     let mut runner = Runner {
         shared,

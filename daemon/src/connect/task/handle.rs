@@ -1,8 +1,8 @@
 //! The herder's hold on a running task.
 
-use super::{TaskId, TaskMetrics, supervisor::Shared};
+use super::{SignalError, TaskId, TaskMetrics, supervisor::Shared};
 use crate::connect::bus::BoxFuture;
-use levada_connector_api::Progress;
+use levada_connector_api::{Progress, TaskSignal};
 use std::{sync::Arc, time::Duration};
 
 /// Whether a started task moves records.
@@ -108,6 +108,11 @@ impl TaskHandle {
     /// How far the task said it has come, and when it said so (milliseconds since the epoch).
     pub fn progress(&self) -> Option<(i64, Progress)> {
         self.shared.progress()
+    }
+
+    /// Asks something of the task, which does it when it comes to it.
+    pub fn signal(&self, signal: TaskSignal) -> Result<(), SignalError> {
+        self.shared.signal_task(signal)
     }
 
     /// Derived health.

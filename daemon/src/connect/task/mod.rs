@@ -16,6 +16,7 @@ mod failure;
 mod handle;
 mod metrics;
 mod retry;
+mod signals;
 mod status;
 mod supervisor;
 mod wait;
@@ -29,6 +30,7 @@ pub(in crate::connect) use failure::{TaskFailure, exception_class, push_causes};
 pub use handle::{StartError, StopOutcome, TargetState, TaskHandle, TaskHealth};
 pub use metrics::TaskMetrics;
 pub(in crate::connect) use retry::{Tried, with_retries};
+pub use signals::SignalError;
 pub use status::{TaskId, TaskStatus, TaskStatusListener};
 pub(in crate::connect) use supervisor::{Shared, ThreadKind, start_thread};
 

@@ -7,10 +7,11 @@ use super::{
     StartError, StopOutcome, TargetState, TaskFailure, TaskHandle, TaskHealth, TaskId, TaskMetrics, TaskRuntime,
     TaskStatus,
     call::{CallGuard, CallWatch},
+    signals::{SignalError, Signals as TaskSignals},
     wait::block_on,
 };
 use crate::{connect::bus::OwnerToken, telemetry::secrets};
-use levada_connector_api::Progress;
+use levada_connector_api::{Progress, TaskSignal};
 use levada_env::Instant;
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -50,6 +51,8 @@ pub(in crate::connect) struct Shared {
     progress_micros: AtomicU64,
     retrying: Mutex<Option<String>>,
     told: Mutex<Option<(i64, Progress)>>,
+    /// What the task is asked from outside.
+    pub(in crate::connect) inbox: TaskSignals,
     signals: Mutex<Signals>,
     signalled: Condvar,
     signal: Notify,
@@ -75,6 +78,7 @@ impl Shared {
             progress_micros: AtomicU64::new(0),
             retrying: Mutex::new(None),
             told: Mutex::new(None),
+            inbox: TaskSignals::default(),
             signals: Mutex::new(Signals { target, ..Signals::default() }),
             signalled: Condvar::new(),
             signal: Notify::new(),
@@ -226,6 +230,20 @@ impl Shared {
         *self.told.lock() = Some((now, progress.bounded()));
     }
 
+    /// Asks something of the task.
+    pub(super) fn signal_task(&self, signal: TaskSignal) -> Result<(), SignalError> {
+        // Only sinks have a lag.
+        if self.has_lag {
+            return Err(SignalError::NotTaken);
+        }
+        if self.is_ended() || self.stopping() || self.target() == TargetState::Paused {
+            return Err(SignalError::NotRunning);
+        }
+        self.inbox.push(signal)?;
+        self.nudge();
+        Ok(())
+    }
+
     pub(super) fn progress(&self) -> Option<(i64, Progress)> {
         self.told.lock().clone()
     }
@@ -287,11 +305,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn is_ended(&self) -> bool {
+    pub(in crate::connect) fn is_ended(&self) -> bool {
         self.end.lock().is_some()
     }
 
-    async fn wait_ended(&self) {
+    pub(in crate::connect) async fn wait_ended(&self) {
         loop {
             let ended = self.ended.notified();
             if self.is_ended() {

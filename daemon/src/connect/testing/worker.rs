@@ -4,11 +4,13 @@ use crate::connect::{
     bus::BoxFuture,
     herder::TaskReports,
     plugin::{Factory, Origin, Plugin, Registry},
-    task::{AbandonedThreads, TargetState, TaskHealth, TaskId, TaskMetrics, TaskStatus, TaskStatusListener},
+    task::{
+        AbandonedThreads, SignalError, TargetState, TaskHealth, TaskId, TaskMetrics, TaskStatus, TaskStatusListener,
+    },
     worker::{Failure, PluginCalls, RunningConnector, RunningTask, TaskLaunch, Worker},
 };
 use levada_connector_api::{
-    Config, ConfigDef, ConnectorError, ConnectorInfo, ConnectorKind, OffsetChange,
+    Config, ConfigDef, ConnectorError, ConnectorInfo, ConnectorKind, OffsetChange, TaskSignal,
     config::{Check, Importance, Key, KeyError, Rule, Type},
 };
 use levada_env::time::Duration;
@@ -220,5 +222,13 @@ impl RunningTask for FakeTask {
 
     fn health(&self) -> TaskHealth {
         TaskHealth::default()
+    }
+
+    fn signal(&self, signal: TaskSignal) -> Result<(), SignalError> {
+        if self.id.connector.starts_with("deaf") {
+            return Err(SignalError::NotTaken);
+        }
+        self.log.lock().push(format!("signal {}: {}", self.id, signal.text));
+        Ok(())
     }
 }

@@ -12,12 +12,12 @@ use crate::connect::{
     sink_task::{SinkTaskOptions, SinkTaskSpec},
     source_task::{self, SourceTaskOptions, SourceTaskSpec},
     store::OffsetStore,
-    task::{StartError, TaskHandle, TaskHealth, TaskMetrics, TaskRuntime},
+    task::{SignalError, StartError, TaskHandle, TaskHealth, TaskMetrics, TaskRuntime},
     transform,
 };
 use crate::telemetry::secrets;
 use levada_connector_api::{
-    Config, ConnectorError, OffsetChange, Progress, SinkTask, SourceOffset, SourcePartition, SourceTask,
+    Config, ConnectorError, OffsetChange, Progress, SinkTask, SourceOffset, SourcePartition, SourceTask, TaskSignal,
 };
 use levada_env::time::Duration;
 use std::sync::Arc;
@@ -248,5 +248,9 @@ impl RunningTask for TaskHandle {
 
     fn progress(&self) -> Option<(i64, Progress)> {
         Self::progress(self)
+    }
+
+    fn signal(&self, signal: TaskSignal) -> Result<(), SignalError> {
+        Self::signal(self, signal)
     }
 }

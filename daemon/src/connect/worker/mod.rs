@@ -15,9 +15,9 @@ pub use options::{ConverterDefaults, RestartPolicy, WorkerOptions};
 use super::{
     bus::BoxFuture,
     plugin::Plugin,
-    task::{TargetState, TaskHealth, TaskId, TaskMetrics},
+    task::{SignalError, TargetState, TaskHealth, TaskId, TaskMetrics},
 };
-use levada_connector_api::{Config, OffsetChange, Progress};
+use levada_connector_api::{Config, OffsetChange, Progress, TaskSignal};
 use levada_env::time::Duration;
 use std::sync::Arc;
 
@@ -85,6 +85,10 @@ pub trait RunningTask: Send + Sync {
     /// How far it said it has come, and when; see [`super::task::TaskHandle::progress`].
     fn progress(&self) -> Option<(i64, Progress)> {
         None
+    }
+    /// Asks something of it; see [`super::task::TaskHandle::signal`].
+    fn signal(&self, _signal: TaskSignal) -> Result<(), SignalError> {
+        Err(SignalError::NotTaken)
     }
 }
 

@@ -101,3 +101,35 @@ async fn progress_is_there_for_known_connectors() {
     assert_eq!(body["tasks"].as_array().unwrap().len(), 1);
     assert_eq!(body["tasks"][0]["progress"], Value::Null, "fakes tell nothing");
 }
+
+#[tokio::test]
+async fn snapshots_are_asked_of_running_sources() {
+    let api = Api::new().await;
+    let path = "/v1/connectors/s/snapshot";
+    let body = json!({ "data-collections": ["public.t"] });
+    api.call("POST", path, body.clone()).await.is_error(404, "Connector s not found");
+    api.source("s").await;
+    let reply = api.call("POST", path, body.clone()).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    assert_eq!(keys(&reply.json()), ["id", "connector", "type"]);
+    let signalled =
+        r#"signal s-0: {"type":"execute-snapshot","data":{"data-collections":["public.t"],"type":"incremental"}}"#;
+    assert!(api.worker.log().iter().any(|line| line == signalled), "{:?}", api.worker.log());
+    assert_eq!(api.call("POST", &format!("{path}/pause"), Value::Null).await.status, 202);
+    assert_eq!(api.call("POST", &format!("{path}/stop"), body.clone()).await.status, 202);
+    api.call("POST", &format!("{path}/begin"), Value::Null).await.is_error(404, "pause, resume and stop");
+    for (body, text) in [
+        (json!({}), "data-collections"),
+        (json!({ "data-collections": [7] }), "data-collections"),
+        (json!({ "data-collections": ["a.b"], "type": "whole" }), "type: it must be incremental or blocking"),
+        (json!({ "data-collections": ["a.b"], "tables": [] }), "Unknown key tables"),
+        (json!({ "data-collections": ["a.b"], "additional-conditions": [{}] }), "additional-conditions"),
+    ] {
+        api.call("POST", path, body).await.is_error(400, text);
+    }
+    api.source("deaf").await;
+    api.call("POST", "/v1/connectors/deaf/snapshot", body.clone()).await.is_error(501, "takes no signals");
+    assert_eq!(api.call("PUT", "/connectors/s/stop", Value::Null).await.status, 204);
+    eventually(|| api.worker.log().iter().any(|line| line == "stop s-0")).await;
+    api.call("POST", path, body).await.is_error(409, "resume or restart it first");
+}

@@ -1,0 +1,88 @@
+//! Signals on their way to a running task: from the REST interface and from a topic, bounded in bytes.
+
+use levada_connector_api::TaskSignal;
+use parking_lot::Mutex;
+
+/// Bytes of signals that may wait for a task; one always fits.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Why a task can't be signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignalError {
+    /// It is a sink, or a source that knows no signals.
+    #[error("its connector takes no signals")]
+    NotTaken,
+    /// It does not move records.
+    #[error("it is not running")]
+    NotRunning,
+    /// It has not taken those before.
+    #[error("it has not taken the signals before this one yet")]
+    Full,
+}
+
+/// The signals of one task.
+#[derive(Debug, Default)]
+pub(in crate::connect) struct Signals(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    accepted: bool,
+    started: bool,
+    waiting: Vec<TaskSignal>,
+    bytes: usize,
+}
+
+impl Signals {
+    /// The task takes them from now on.
+    pub fn accept(&self) {
+        self.0.lock().accepted = true;
+    }
+
+    /// The task's start is over: if it does not take them by now, it never will.
+    pub fn started(&self) {
+        self.0.lock().started = true;
+    }
+
+    /// Adds one.
+    pub fn push(&self, signal: TaskSignal) -> Result<(), SignalError> {
+        let mut state = self.0.lock();
+        match (state.accepted, state.started) {
+            (true, _) => {}
+            (false, true) => return Err(SignalError::NotTaken),
+            (false, false) => return Err(SignalError::NotRunning),
+        }
+        let bytes = signal.id.len() + signal.text.len() + 64;
+        if !state.waiting.is_empty() && state.bytes + bytes > MOST_BYTES {
+            return Err(SignalError::Full);
+        }
+        state.bytes += bytes;
+        state.waiting.push(signal);
+        Ok(())
+    }
+
+    /// Takes all.
+    pub fn take(&self) -> Vec<TaskSignal> {
+        let mut state = self.0.lock();
+        state.bytes = 0;
+        std::mem::take(&mut state.waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_wait_within_their_bytes_for_a_task_that_takes_them() {
+        let signals = Signals::default();
+        let signal = |bytes| TaskSignal { id: "1".to_owned(), text: "x".repeat(bytes), next: None };
+        assert_eq!(signals.push(signal(1)), Err(SignalError::NotRunning));
+        signals.started();
+        assert_eq!(signals.push(signal(1)), Err(SignalError::NotTaken));
+        signals.accept();
+        assert_eq!(signals.push(signal(2 * MOST_BYTES)), Ok(()));
+        assert_eq!(signals.push(signal(1)), Err(SignalError::Full));
+        assert_eq!(signals.take().len(), 1);
+        assert_eq!(signals.push(signal(1)), Ok(()));
+    }
+}
