@@ -17,7 +17,7 @@ use super::{
     plugin::Plugin,
     task::{TargetState, TaskHealth, TaskId, TaskMetrics},
 };
-use levada_connector_api::{Config, OffsetChange, Progress};
+use levada_connector_api::{Config, ConnectorContext, OffsetChange, Progress};
 use levada_env::time::Duration;
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ pub trait Worker: Send + Sync {
     /// Makes and starts a connector.
     fn start_connector(
         &self,
-        name: &str,
+        context: ConnectorContext,
         plugin: Arc<Plugin>,
         config: Config,
     ) -> BoxFuture<'_, Result<Box<dyn RunningConnector>, Failure>>;
