@@ -6,7 +6,7 @@ mod row;
 mod zero;
 
 pub use build::Builder;
-pub use row::{DecodedRow, RowError, line_field};
+pub use row::{DecodedRow, RowError, line_field, unescaped};
 
 use crate::{catalog::TableId, datatype::Decode, mask::Mask};
 use levada_connector_api::{Schema, Str, Value};

@@ -85,14 +85,14 @@ fn a_large_transaction_half_stored_goes_on_at_its_next_event() {
     }
 }
 
-fn resident_megabytes() -> u64 {
+pub fn resident_megabytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
 /// The name of the environment's mark of a process that runs one test.
-const ALONE: &str = "LEVADA_TEST_ALONE";
+pub const ALONE: &str = "LEVADA_TEST_ALONE";
 
 #[test]
 #[ignore = "writes some GB; part of make test-long"]

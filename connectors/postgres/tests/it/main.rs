@@ -1,4 +1,4 @@
-//! The source against real PostgreSQL servers, which the tests start themselves.
+//! Sources and sinks against real PostgreSQL servers, which the tests start themselves.
 
 mod capture;
 mod doctor;
@@ -6,6 +6,7 @@ mod gaps;
 mod json;
 mod large;
 mod progress;
+mod query;
 mod readme;
 mod restart;
 mod security;
