@@ -1,6 +1,6 @@
 //! Keys of Aiven's JDBC source.
 
-use super::{CommonKeys, rules};
+use super::{SharedKeys, rules};
 use levada_connector_api::ConnectorConfig;
 
 /// Keys of `io.aiven.connect.jdbc.JdbcSourceConnector`.
@@ -10,7 +10,7 @@ use levada_connector_api::ConnectorConfig;
 pub struct AivenQueryConfig {
     /// Keys of both dialects.
     #[config(flatten)]
-    pub common: CommonKeys,
+    pub common: SharedKeys,
     /// Whether tables are meant with their schema. Without it they are those that the search path finds, and offsets
     /// are stored under the table's bare name.
     #[config(key = "table.names.qualify", default = "true", importance = "low", group = "Database")]

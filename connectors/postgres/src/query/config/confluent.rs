@@ -1,6 +1,6 @@
 //! Keys of Confluent's JDBC source.
 
-use super::{CommonKeys, Isolation, names, rules};
+use super::{Isolation, SharedKeys, names, rules};
 use levada_connector_api::{ConfigEnum, ConnectorConfig, config::Secret};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub enum Granularity {
 pub struct ConfluentQueryConfig {
     /// Keys of both dialects.
     #[config(flatten)]
-    pub common: CommonKeys,
+    pub common: SharedKeys,
     /// Regular expressions for `schema.table`; such tables are read.
     #[config(key = "table.include.list", default = "", check = names::check_patterns, group = "Database")]
     pub include: Vec<String>,

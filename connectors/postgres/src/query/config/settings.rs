@@ -1,8 +1,8 @@
 //! What a task works by, whatever dialect its keys are in.
 
 use super::{
-    AivenQueryConfig, ColumnNames, CommonKeys, ConfluentQueryConfig, Granularity, Isolation, Mode, NumericMapping,
-    Other, TableChoice, UnboundNumeric,
+    AivenQueryConfig, ColumnNames, ConfluentQueryConfig, Granularity, Isolation, Mode, NumericMapping, Other,
+    SharedKeys, TableChoice, UnboundNumeric,
 };
 use crate::{
     config::ConnectionConfig,
@@ -147,7 +147,7 @@ impl Settings {
         Ok(settings)
     }
 
-    fn common(keys: &CommonKeys) -> Result<Self> {
+    fn common(keys: &SharedKeys) -> Result<Self> {
         let wrong = |reason: &str| ConnectorError::config(format!("connection.url: {reason}"));
         let url = JdbcUrl::parse(&keys.url).map_err(|reason| wrong(&reason))?;
         let connection = jdbc::connection(&url, keys.user.as_deref(), keys.password.clone(), Duration::ZERO);

@@ -6,5 +6,5 @@ mod large;
 mod modes;
 mod names;
 mod queries;
-mod types;
+mod type_table;
 mod world;

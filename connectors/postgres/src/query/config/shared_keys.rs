@@ -98,7 +98,7 @@ impl Isolation {
 /// Keys of both.
 #[derive(Clone, Debug, ConnectorConfig)]
 #[expect(dead_code, reason = "some keys are known and have no effect")]
-pub struct CommonKeys {
+pub struct SharedKeys {
     /// `jdbc:postgresql://host:port/database?parameters`; several hosts are tried in order.
     #[config(key = "connection.url", importance = "high", secret, required, check = url::check, group = "Database")]
     pub url: String,
