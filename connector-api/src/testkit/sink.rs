@@ -31,7 +31,7 @@ impl SinkRun {
         group: &GroupOffsets,
     ) -> Result<Self> {
         connector.info().config_def.check(&config)?;
-        connector.start(ConnectorContext { name: "test".to_owned() }, config)?;
+        connector.start(ConnectorContext::new("test"), config)?;
         let mut configs = connector.task_configs(1)?;
         assert_eq!(configs.len(), 1, "one task where one is allowed");
         let mut task = connector.task();

@@ -39,7 +39,7 @@ impl SourceRun {
         offsets: &Offsets,
     ) -> Result<Vec<Self>> {
         connector.info().config_def.check(&config)?;
-        connector.start(ConnectorContext { name: "test".to_owned() }, config)?;
+        connector.start(ConnectorContext::new("test"), config)?;
         let configs = connector.task_configs(max_tasks)?;
         assert!(configs.len() <= max_tasks, "no more tasks than allowed");
         configs.into_iter().map(|config| Self::start_task(connector.task(), config, offsets)).collect()

@@ -86,7 +86,7 @@ pub fn accept_source(case: &mut SourceCase<'_>) {
 
 fn source_refuses_broken_configuration(case: &SourceCase<'_>) {
     let mut connector = (case.new)();
-    let context = ConnectorContext { name: "test".to_owned() };
+    let context = ConnectorContext::new("test");
     assert!(connector.start(context, case.broken.clone()).is_err(), "start accepts a broken configuration");
     connector.stop();
 }
@@ -182,7 +182,7 @@ pub fn accept_sink(case: &SinkCase<'_>) {
     let info = (case.new)().info();
     check_info(&info, &case.config, &case.broken, case.wrong);
     let mut connector = (case.new)();
-    let context = ConnectorContext { name: "test".to_owned() };
+    let context = ConnectorContext::new("test");
     assert!(connector.start(context, case.broken.clone()).is_err(), "start accepts a broken configuration");
     connector.stop();
 

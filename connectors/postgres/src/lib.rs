@@ -1,8 +1,9 @@
-//! PostgreSQL: change data capture, and a sink.
+//! PostgreSQL: change data capture, a query source, and a sink.
 //!
 //! [`sources`] and [`sinks`] are what a daemon registers: a source with the keys, topics, events and offsets of Debezium's
-//! PostgreSQL connector, so that its configurations and stored offsets go on as they are, and a sink with the keys of the
-//! JDBC sink connectors of Debezium, Confluent and Aiven.
+//! PostgreSQL connector, so that its configurations and stored offsets go on as they are, query sources with the keys and
+//! offsets of the JDBC source connectors of Confluent and Aiven, and a sink with the keys of the JDBC sink connectors of
+//! Debezium, Confluent and Aiven.
 
 mod catalog;
 mod config;
@@ -12,12 +13,14 @@ mod doctor;
 mod error;
 mod event;
 mod filter;
+mod jdbc;
 mod lsn;
 mod mask;
 mod naming;
 mod net;
 mod offset;
 mod pgoutput;
+mod query;
 mod reading;
 mod shape;
 mod signal;
@@ -28,6 +31,7 @@ mod task;
 use levada_connector_api::SourceConnector;
 
 pub use connector::PostgresSource;
+pub use query::QuerySource;
 pub use sink::{NewSink, PostgresSink, sinks};
 
 /// Version that the connectors report.
@@ -38,5 +42,7 @@ pub type NewSource = fn() -> Box<dyn SourceConnector>;
 
 /// The source connectors of this crate.
 pub fn sources() -> Vec<NewSource> {
-    vec![|| Box::new(PostgresSource::default())]
+    let mut sources: Vec<NewSource> = vec![|| Box::new(PostgresSource::default())];
+    sources.extend(query::sources());
+    sources
 }

@@ -91,6 +91,67 @@ fn example(text: &str, server: &Server, changes: &[(&str, &str)]) -> (String, Va
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_of_the_query_source_follows_its_tables_over_restarts_and_finds_new_ones() {
+    let server = Server::start();
+    server.psql("postgres", "CREATE DATABASE copy");
+    let table = |name: &str| {
+        server.sql(&format!(
+            "CREATE TABLE {name} (id serial PRIMARY KEY, price numeric(8,2), changed timestamptz NOT NULL DEFAULT now());
+             INSERT INTO {name} (price) SELECT i * 1.25 FROM generate_series(1, 300) i"
+        ));
+    };
+    table("orders");
+    table("customers");
+    let (name, source) = example(
+        include_str!("../../../examples/postgres/query.json"),
+        &server,
+        &[
+            ("connection.url", "jdbc:postgresql://127.0.0.1:PORT/d"),
+            ("poll.interval.ms", "100"),
+            ("table.poll.interval.ms", "300"),
+        ],
+    );
+    let sink = json!({
+        "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector", "topics.regex": "shop-.*",
+        "connection.url": format!("jdbc:postgresql://127.0.0.1:{}/copy", server.port()), "connection.user": "postgres",
+        "insert.mode": "upsert", "pk.mode": "record_value", "pk.fields": "id", "auto.create": "true",
+        "key.converter": JSON, "value.converter": JSON, "consumer.override.metadata.max.age.ms": "500",
+    });
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let rest = format!("127.0.0.1:{}", free_port());
+    let server = &server;
+    let arrived = |name: &'static str| {
+        move || async move {
+            let rows = |table: &str| {
+                format!(
+                    "SELECT count(*) || ' ' || round(sum(price)::numeric, 2) || ' ' || floor(max(extract(epoch FROM changed))) FROM {table}"
+                )
+            };
+            let copy = format!("\"shop-{name}\"");
+            server.psql("copy", &format!("SELECT to_regclass('{copy}') IS NOT NULL")) == "t"
+                && server.psql("copy", &rows(&copy)) == server.sql(&rows(name))
+        }
+    };
+    let node = start(&data, &rest).await.unwrap();
+    post(&rest, &name, source).await;
+    post(&rest, "copy", sink).await;
+    eventually("both tables are in the other database", arrived("orders")).await;
+    eventually("both tables are in the other database", arrived("customers")).await;
+    server.sql("UPDATE orders SET price = price + 1, changed = now() WHERE id % 2 = 0");
+    table("items");
+    eventually("changes are there", arrived("orders")).await;
+    eventually("and the new table", arrived("items")).await;
+    node.stop().await;
+    server.sql("UPDATE customers SET price = 0, changed = now() WHERE id < 50; DROP TABLE orders");
+    let node = start(&data, &rest).await.unwrap();
+    eventually("what happened while it was stopped is there", arrived("customers")).await;
+    server.sql("INSERT INTO items (price) VALUES (7)");
+    eventually("the dropped table holds up nothing", arrived("items")).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_examples_copy_a_table_into_another_database_over_restarts() {
     let server = Server::start();
     server.psql("postgres", "CREATE DATABASE copy");

@@ -84,7 +84,7 @@ macro_rules! common_calls {
                     let (name, config) = unsafe { (name.bytes(), config.bytes()) };
                     let name = String::from_utf8_lossy(name).into_owned();
                     let config = json::to_config(json::parse(config, "a configuration")?)?;
-                    connector.start(ConnectorContext { name }, config)?;
+                    connector.start(ConnectorContext::new(name), config)?;
                     Ok(Vec::new())
                 };
                 // SAFETY: `out` is the caller's place for the answer.

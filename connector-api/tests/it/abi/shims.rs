@@ -258,7 +258,7 @@ impl SinkTask for Task {
 
 fn started(happens: &str) -> Result<(Box<dyn SourceTask>, Arc<SourceContext>)> {
     let mut connector = connectors()[0].source()?;
-    connector.start(ConnectorContext { name: "n".to_owned() }, Config::new())?;
+    connector.start(ConnectorContext::new("n"), Config::new())?;
     let (mut task, offsets) = (connector.task(), Offsets::default());
     let object = |value: serde_json::Value| value.as_object().unwrap().clone();
     offsets.set(&object(json!({"b": 2})), object(json!({"x": [1, {"y": null}]})));
@@ -279,7 +279,7 @@ fn a_connector_is_what_it_is_in_rust() {
     assert_eq!(sink.info.kind, ConnectorKind::Sink);
 
     let mut connector = source.source().unwrap();
-    connector.start(ConnectorContext { name: "näme".to_owned() }, Config::new()).unwrap();
+    connector.start(ConnectorContext::new("näme"), Config::new()).unwrap();
     assert_eq!(connector.task_configs(3).unwrap(), vec![config([("name", "näme"), ("max", "3")]); 2]);
     assert_eq!(connector.exactly_once_support(&config([("once", "")])), ExactlyOnceSupport::Supported);
     assert_eq!(connector.exactly_once_support(&Config::new()), ExactlyOnceSupport::Unsupported);
@@ -309,9 +309,8 @@ fn validation_tells_the_same_on_both_sides() {
 #[test]
 fn errors_keep_kind_text_and_causes_and_panics_become_fatal() {
     let mut connector = connectors()[0].source().unwrap();
-    let mut start = |happens: &str| {
-        connector.start(ConnectorContext { name: "n".to_owned() }, config([("happens", happens)])).unwrap_err()
-    };
+    let mut start =
+        |happens: &str| connector.start(ConnectorContext::new("n"), config([("happens", happens)])).unwrap_err();
     let error = start("error");
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Retriable, "not now"));
     let cause = std::error::Error::source(&error).unwrap();
@@ -325,7 +324,7 @@ fn errors_keep_kind_text_and_causes_and_panics_become_fatal() {
         assert_eq!(started(happens).err().unwrap().message, told);
     }
     let mut connector = connectors()[0].source().unwrap();
-    connector.start(ConnectorContext { name: "no task".to_owned() }, Config::new()).unwrap();
+    connector.start(ConnectorContext::new("no task"), Config::new()).unwrap();
     let error = connector.task().start(SourceContext::new(Offsets::default()), Config::new()).unwrap_err();
     assert!(error.message.starts_with("panicked: "), "{error}");
 }

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn only_a_pattern_is_divided() {
         let mut source = FileSource::default();
-        let context = || ConnectorContext { name: "c".to_owned() };
+        let context = || ConnectorContext::new("c");
         source.start(context(), config(&[("path", "/a"), ("topic", "t")])).unwrap();
         assert_eq!(source.task_configs(4).unwrap().len(), 1);
         source.start(context(), config(&[("path", "/a/*"), ("topic", "t")])).unwrap();

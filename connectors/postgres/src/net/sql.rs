@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::Stream as _;
 use std::{future::poll_fn, io, pin::pin, time::Duration};
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow, Statement};
 
 /// An SQL session, driven by a task of the current runtime.
 pub struct Sql {
@@ -50,9 +50,21 @@ pub async fn open(config: &tokio_postgres::Config, stream: Stream) -> Result<(Cl
 impl Sql {
     /// Opens a session. Queries take at most `timeout`, and so does the next row of a copy.
     pub async fn connect(dialer: &Dialer, login: &Login, timeout: Option<Duration>) -> Result<Self> {
+        Self::connect_with(dialer, login, timeout, "levada", "").await
+    }
+
+    /// The same with a name of the session's and settings beyond the common ones, as the start-up message has them.
+    pub async fn connect_with(
+        dialer: &Dialer,
+        login: &Login,
+        timeout: Option<Duration>,
+        application: &str,
+        options: &str,
+    ) -> Result<Self> {
         let mut config = login.client();
-        config.application_name("levada");
-        config.options(SESSION.map(|(name, value)| format!("-c {name}={}", value.replace(' ', "\\ "))).join(" "));
+        config.application_name(application);
+        let common = SESSION.map(|(name, value)| format!("-c {name}={}", value.replace(' ', "\\ "))).join(" ");
+        config.options(format!("{common} {options}").trim_end());
         let (client, driver) = dialer.session(async |stream| open(&config, stream).await).await?;
         Ok(Self { client, driver, timeout })
     }
@@ -94,6 +106,16 @@ impl Sql {
             let text = format!("{action}: no row for {} ms (database.query.timeout.ms)", timeout.as_millis());
             Error::Broken(io::Error::new(io::ErrorKind::TimedOut, text))
         })
+    }
+
+    /// Columns of a query's answer, without running it.
+    pub async fn describe(&self, action: &str, sql: &str) -> Result<Statement> {
+        self.client.prepare(sql).await.map_err(|error| Error::sql(action, &error))
+    }
+
+    /// Whether the server has ended it.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
     }
 
     /// Runs `COPY ... TO STDOUT` and hands each row's bytes, without its line end, to `each`.

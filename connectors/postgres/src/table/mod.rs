@@ -7,7 +7,7 @@ mod zero;
 
 pub use build::Builder;
 pub use parameters::length_and_scale;
-pub use row::{DecodedRow, RowError, line_field};
+pub use row::{DecodedRow, RowError, line_field, unescaped};
 
 use crate::{catalog::TableId, datatype::Decode, mask::Mask};
 use levada_connector_api::{Schema, Str, Value};

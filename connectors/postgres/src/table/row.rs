@@ -261,7 +261,7 @@ pub fn line_field(line: &[u8], index: usize) -> Option<String> {
 }
 
 /// A field of COPY's text format without its escapes.
-fn unescaped(field: &[u8]) -> Bytes {
+pub fn unescaped(field: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some(at) = memchr::memchr(b'\\', rest) {

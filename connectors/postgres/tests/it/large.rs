@@ -188,14 +188,14 @@ fn a_value_as_large_as_the_server_can_send_is_refused_with_its_place() {
     refused_by_policy(1_073_000_000, 67_108_864);
 }
 
-fn resident_megabytes() -> u64 {
+pub fn resident_megabytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
 /// The name of the environment's mark of a process that runs one test.
-const ALONE: &str = "LEVADA_TEST_ALONE";
+pub const ALONE: &str = "LEVADA_TEST_ALONE";
 
 #[test]
 #[ignore = "writes some GB; part of make test-long"]

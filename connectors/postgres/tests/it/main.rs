@@ -1,4 +1,4 @@
-//! The source against real PostgreSQL servers, which the tests start themselves.
+//! Sources and sinks against real PostgreSQL servers, which the tests start themselves.
 
 mod capture;
 mod ddl;
@@ -12,6 +12,7 @@ mod partitions;
 mod postgis;
 mod progress;
 mod proxy;
+mod query;
 mod readme;
 mod reselect;
 mod restart;

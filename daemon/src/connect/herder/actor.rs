@@ -364,6 +364,10 @@ impl Actor {
                 let config = entry.and_then(|entry| entry.config).unwrap_or_default();
                 tokio::spawn(operation.start_instance(config, done));
             }
+            Step::Divide => {
+                let instance = slot.instance.take();
+                tokio::spawn(operation.divide(instance, done));
+            }
             Step::StartTasks(numbers) => {
                 let Some(entry) = entry else { return };
                 for number in &numbers {

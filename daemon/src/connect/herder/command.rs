@@ -3,6 +3,7 @@
 use super::{
     error::HerderError,
     model::{ConnectorStatus, RestartRequest},
+    slot::Instance,
 };
 use crate::connect::{
     store::TargetState,
@@ -63,6 +64,13 @@ pub(super) enum Outcome {
     InstanceStarted {
         config: Config,
         started: Result<Started, Failure>,
+    },
+    /// The connector asks for its work to be divided anew.
+    DivisionAsked,
+    /// It was divided anew; `None` is an instance that was lost on the way.
+    Divided {
+        instance: Option<Instance>,
+        tasks: Result<Vec<Config>, Failure>,
     },
     TasksStopped(Vec<usize>),
     TasksStarted(Vec<StartedTask>),

@@ -11,7 +11,7 @@ use crate::connect::{
     task::{self, TaskId},
     worker::{Failure, RunningTask, TaskLaunch, Worker},
 };
-use levada_connector_api::Config;
+use levada_connector_api::{Config, ConnectorContext};
 use levada_env::time::{Duration, Instant};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
@@ -38,19 +38,38 @@ impl Operation {
     }
 
     pub(super) async fn start_instance(self, config: Config, done: Sender<Done>) {
-        let (operation, of_start) = (self.clone(), config.clone());
+        let (operation, of_start, asked) = (self.clone(), config.clone(), done.clone());
         let start = async move {
             let plugin = operation.plugin(&of_start)?;
-            operation.start(plugin, &of_start).await
+            operation.start(plugin, &of_start, asked).await
         };
         let started = guarded("start of the connector", start).await.and_then(|started| started);
         self.report(Outcome::InstanceStarted { config, started }, &done).await;
     }
 
-    async fn start(&self, plugin: Arc<Plugin>, config: &Config) -> Result<Started, Failure> {
-        let running = self.worker.start_connector(&self.name, plugin, config.clone()).await?;
+    async fn start(&self, plugin: Arc<Plugin>, config: &Config, asked: Sender<Done>) -> Result<Started, Failure> {
+        let name = self.name.clone();
+        let context = ConnectorContext::new(&*self.name).with_reconfiguration(move || {
+            // Without room it is lost, and the connector asks again.
+            let _ = asked.try_send(Done { name: name.clone(), outcome: Outcome::DivisionAsked });
+        });
+        let running = self.worker.start_connector(context, plugin, config.clone()).await?;
         let tasks = running.task_configs(tasks_max(config)).await;
         Ok(Started { running, tasks })
+    }
+
+    /// Asks a running connector to divide its work anew.
+    pub(super) async fn divide(self, instance: Option<Instance>, done: Sender<Done>) {
+        let divide = async move {
+            let tasks = match &instance {
+                Some(instance) => instance.running.task_configs(tasks_max(&instance.config)).await,
+                None => Err(Failure::connect("the connector does not run")),
+            };
+            (instance, tasks)
+        };
+        let divided = guarded("division of the work", divide).await;
+        let (instance, tasks) = divided.unwrap_or_else(|failure| (None, Err(failure)));
+        self.report(Outcome::Divided { instance, tasks }, &done).await;
     }
 
     /// Tells all tasks before it waits for the first, so that they stop together within the time of one.

@@ -22,11 +22,18 @@ impl Actor {
             self.restart_due(&name, task);
             return self.reconcile(&name);
         }
+        if let Outcome::DivisionAsked = outcome {
+            if let Some(slot) = self.slots.get_mut(&name) {
+                slot.divide = true;
+            }
+            return self.reconcile(&name);
+        }
         self.view.operations.write().remove(&name);
         let Some(slot) = self.slots.get_mut(&name) else { return };
         slot.busy = false;
         match outcome {
-            Outcome::InstanceStopped | Outcome::Released | Outcome::RestartDue(_) => {}
+            Outcome::InstanceStopped | Outcome::Released | Outcome::RestartDue(_) | Outcome::DivisionAsked => {}
+            Outcome::Divided { instance, tasks } => self.divided(&name, instance, tasks).await,
             Outcome::InstanceStarted { config, started } => self.instance_started(&name, config, started).await,
             Outcome::TasksStopped(numbers) => self.tasks_stopped(&name, &numbers),
             Outcome::TasksStarted(tasks) => self.tasks_started(&name, tasks),
@@ -36,7 +43,7 @@ impl Actor {
 
     pub(super) async fn instance_started(&mut self, name: &str, config: Config, started: Result<Started, Failure>) {
         let Some(slot) = self.slots.get_mut(name) else { return };
-        slot.restart = false;
+        (slot.restart, slot.divide) = (false, false);
         let outcome = match started {
             Ok(Started { running, tasks }) => {
                 let tasks = tasks.and_then(|tasks| finish_task_configs(name, &config, &*running, &self.view, tasks));
@@ -62,6 +69,43 @@ impl Actor {
                 }
             }
             Err(failure) => self.connector_failed(name, &config, failure),
+        }
+    }
+
+    /// Takes what a running connector has divided anew. What passes is asked for again by the connector.
+    async fn divided(&mut self, name: &str, instance: Option<Instance>, tasks: Result<Vec<Config>, Failure>) {
+        let Some(slot) = self.slots.get_mut(name) else { return };
+        slot.divide = false;
+        // A lost instance is made anew.
+        let Some(instance) = instance else { return };
+        let config = instance.config.clone();
+        let tasks = tasks.and_then(|tasks| finish_task_configs(name, &config, &*instance.running, &self.view, tasks));
+        let version = instance.running.version();
+        slot.instance = Some(instance);
+        let failed = tasks.is_ok() && slot.failed.take().is_some();
+        let Some(entry) = self.entry(name).filter(|entry| entry.config.as_ref() == Some(&config)) else { return };
+        if failed {
+            // An earlier division did not succeed.
+            self.view.statuses.put(StatusKey::Connector(name.to_owned()), State::Running, None, Some(version));
+        }
+        match tasks {
+            Ok(tasks) if tasks == entry.tasks || entry.target != TargetState::Started => {}
+            Ok(tasks) => {
+                self.view.events.add(name, "divided", None, format!("work divided anew, {} task(s)", tasks.len()));
+                match self.store.put_tasks(name, &tasks).await {
+                    Ok(changes) => self.changed(changes),
+                    Err(error) => self.not_divided(name, &config, bus_failure(&error)),
+                }
+            }
+            Err(failure) => self.not_divided(name, &config, failure),
+        }
+    }
+
+    fn not_divided(&mut self, name: &str, config: &Config, failure: Failure) {
+        if failure.is_retriable() {
+            self.view.events.add(name, "warning", None, format!("work not divided anew: {}", failure.text()));
+        } else {
+            self.connector_failed(name, config, failure);
         }
     }
 

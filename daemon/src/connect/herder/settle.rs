@@ -100,7 +100,8 @@ impl Actor {
             let Ok(Some(Done { name, outcome })) = time::timeout_at(deadline, self.done.1.recv()).await else { return };
             let Some(slot) = self.slots.get_mut(&name) else { continue };
             match outcome {
-                Outcome::RestartDue(_) => continue,
+                Outcome::RestartDue(_) | Outcome::DivisionAsked => continue,
+                Outcome::Divided { instance, .. } => slot.instance = instance,
                 Outcome::InstanceStarted { config, started: Ok(Started { running, .. }) } => {
                     slot.instance = Some(Instance { running, config });
                 }

@@ -41,6 +41,8 @@ pub(super) struct Slot {
     /// start. The task configurations that it made are gone then, so it can't serve what is wanted next, even where its
     /// own configuration is the same.
     pub restart: bool,
+    /// Whether the connector has asked for its work to be divided anew.
+    pub divide: bool,
     pub tasks: BTreeMap<usize, TaskSlot>,
     /// Whether an operation is under way; there is at most one per connector.
     pub busy: bool,
@@ -55,6 +57,8 @@ pub(super) enum Step {
     StopInstance,
     /// Starts an instance of the wanted configuration.
     StartInstance,
+    /// Asks the instance for task configurations.
+    Divide,
     /// Ends these tasks and forgets them.
     StopTasks(Vec<usize>),
     /// Starts these tasks.
@@ -71,6 +75,7 @@ impl Step {
         match self {
             Self::StopInstance => Some("stop"),
             Self::StartInstance => Some("start"),
+            Self::Divide => Some("division of its work"),
             Self::StopTasks(_) => Some("stop of its tasks"),
             Self::StartTasks(_) => Some("start of its tasks"),
             Self::Nothing | Self::SetPaused(..) | Self::Forget => None,
@@ -105,6 +110,10 @@ pub(super) fn next_step(wanted: Option<&ConnectorEntry>, slot: &Slot) -> Step {
     }
     if runs && slot.instance.is_none() && (slot.restart || slot.failed.as_ref() != config) {
         return Step::StartInstance;
+    }
+    // Before tasks that the present division asks for are started.
+    if runs && slot.divide && slot.instance.is_some() {
+        return Step::Divide;
     }
     if !stop.is_empty() {
         return Step::StopTasks(stop);
@@ -268,6 +277,22 @@ mod tests {
         assert_eq!(next_step(Some(&entry), &slot), Step::StopInstance);
         slot.instance = None;
         assert_eq!(next_step(Some(&entry), &slot), Step::StartInstance);
+    }
+
+    #[test]
+    fn work_is_divided_anew_while_the_connector_runs() {
+        let connector = config(&[("name", "c")]);
+        let tasks = [config(&[("t", "0")])];
+        let mut slot = Slot { divide: true, ..running(&connector, &tasks) };
+        let entry = wanted(&connector, &tasks, TargetState::Started);
+        assert_eq!(next_step(Some(&entry), &slot), Step::Divide);
+        slot.restart = true;
+        assert_eq!(next_step(Some(&entry), &slot), Step::StopInstance, "a new instance divides anyway");
+        slot.restart = false;
+        let paused = wanted(&connector, &tasks, TargetState::Paused);
+        assert_eq!(next_step(Some(&paused), &slot), Step::StopInstance);
+        slot.divide = false;
+        assert_eq!(next_step(Some(&entry), &slot), Step::Nothing);
     }
 
     #[test]

@@ -98,6 +98,31 @@ async fn an_update_restarts_the_connector_and_its_changed_tasks_only() {
 }
 
 #[tokio::test]
+async fn a_connector_that_asks_has_its_work_divided_anew_without_a_restart() {
+    let (_, handle, worker) = start().await;
+    handle.create("c", &config("c", &[]), None).await.unwrap();
+    runs(&handle, "c", 1).await;
+    worker.take_log();
+    worker.divide_into(3);
+    runs(&handle, "c", 3).await;
+    assert_eq!(worker.take_log(), ["start c-1", "start c-2"], "the connector and what is unchanged go on");
+    worker.divide_into(3);
+    worker.divide_into(0);
+    eventually(|| task_states(&handle, "c").is_empty()).await;
+    assert_eq!(state(&handle, "c"), Some(State::Running));
+    worker.divide_into(9);
+    eventually(|| state(&handle, "c") == Some(State::Failed)).await;
+    assert!(handle.view().status("c").unwrap().connector.trace.unwrap().contains("greater than 4"));
+    worker.divide_into(2);
+    runs(&handle, "c", 2).await;
+    // A stopped connector's last words count for nothing.
+    handle.stop("c").await.unwrap();
+    worker.divide_into(1);
+    handle.ping().await.unwrap();
+    assert!(task_states(&handle, "c").is_empty());
+}
+
+#[tokio::test]
 async fn a_restarted_worker_resumes_from_the_topics_alone() {
     let (bus, handle, _) = start().await;
     handle.create("a", &config("a", &[("task.count", "2")]), None).await.unwrap();

@@ -10,7 +10,7 @@ use crate::connect::{
     worker::{Failure, PluginCalls, RunningConnector, RunningTask, TaskLaunch, Worker},
 };
 use levada_connector_api::{
-    Config, ConfigDef, ConnectorError, ConnectorInfo, ConnectorKind, OffsetChange, TaskSignal,
+    Config, ConfigDef, ConnectorContext, ConnectorError, ConnectorInfo, ConnectorKind, OffsetChange, TaskSignal,
     config::{Check, Importance, Key, KeyError, Rule, Type},
 };
 use levada_env::time::Duration;
@@ -73,6 +73,8 @@ pub struct FakeWorker {
     reports: Arc<TaskReports>,
     log: Arc<Mutex<Vec<String>>>,
     calls: PluginCalls,
+    contexts: Mutex<Vec<ConnectorContext>>,
+    count: Arc<Mutex<Option<usize>>>,
     tasks_may_start: Arc<tokio::sync::RwLock<()>>,
 }
 
@@ -83,7 +85,8 @@ impl FakeWorker {
     /// Its tasks report to `reports`.
     pub fn new(reports: Arc<TaskReports>, call_timeout: Duration) -> Self {
         let calls = PluginCalls::new(Arc::new(AbandonedThreads::new(MOST_HANGING)), call_timeout);
-        Self { reports, log: Arc::default(), calls, tasks_may_start: Arc::default() }
+        let (log, contexts, count) = (Arc::default(), Mutex::default(), Arc::default());
+        Self { reports, log, calls, contexts, count, tasks_may_start: Arc::default() }
     }
 
     /// What was done since the last time, in order.
@@ -101,6 +104,14 @@ impl FakeWorker {
         Arc::clone(&self.tasks_may_start).write_owned().await
     }
 
+    /// Lets all connectors make so many tasks from now on, and those that run ask for it.
+    pub fn divide_into(&self, tasks: usize) {
+        *self.count.lock() = Some(tasks);
+        for context in self.contexts.lock().iter() {
+            context.request_task_reconfiguration();
+        }
+    }
+
     /// Lets a running task fail.
     pub fn fail_task(&self, connector: &str, task: usize, trace: &str) {
         let id = TaskId { connector: connector.into(), task };
@@ -115,12 +126,15 @@ impl Worker for FakeWorker {
 
     fn start_connector(
         &self,
-        name: &str,
+        context: ConnectorContext,
         _: Arc<Plugin>,
         config: Config,
     ) -> BoxFuture<'_, Result<Box<dyn RunningConnector>, Failure>> {
+        let name = context.name.clone();
         self.log.lock().push(format!("start {name}"));
-        let connector = FakeConnector { name: name.to_owned(), config, log: Arc::clone(&self.log) };
+        self.contexts.lock().push(context);
+        let count = Arc::clone(&self.count);
+        let connector = FakeConnector { name, config, count, log: Arc::clone(&self.log) };
         Box::pin(async move {
             assert!(!connector.config.contains_key("panic"), "asked to");
             if connector.config.contains_key("hang") {
@@ -156,6 +170,7 @@ impl Worker for FakeWorker {
 struct FakeConnector {
     name: String,
     config: Config,
+    count: Arc<Mutex<Option<usize>>>,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -170,6 +185,7 @@ impl RunningConnector for FakeConnector {
 
     fn task_configs(&self, _: usize) -> BoxFuture<'_, Result<Vec<Config>, Failure>> {
         let count: usize = self.config.get("task.count").map_or(1, |count| count.parse().unwrap());
+        let count = self.count.lock().unwrap_or(count);
         let file = self.config.get("file").cloned().unwrap_or_default();
         let task = |number: usize| {
             let own = self.config.get(&format!("task.{number}")).cloned().unwrap_or_default();

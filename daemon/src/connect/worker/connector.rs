@@ -64,7 +64,7 @@ pub(super) struct PluginConnector {
 impl PluginConnector {
     /// Makes and starts one.
     pub(super) async fn start(
-        name: String,
+        context: ConnectorContext,
         plugin: Arc<Plugin>,
         stored: Stored,
         calls: PluginCalls,
@@ -72,7 +72,7 @@ impl PluginConnector {
         let (factory, config) = (plugin.factory.clone(), stored.resolved.config.clone());
         let start = move || {
             let mut instance = Instance::make(&factory)?;
-            if let Err(error) = instance.start(ConnectorContext { name }, config) {
+            if let Err(error) = instance.start(context, config) {
                 instance.stop();
                 return Err(error);
             }

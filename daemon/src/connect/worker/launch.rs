@@ -17,7 +17,8 @@ use crate::connect::{
 };
 use crate::telemetry::secrets;
 use levada_connector_api::{
-    Config, ConnectorError, OffsetChange, Progress, SinkTask, SourceOffset, SourcePartition, SourceTask, TaskSignal,
+    Config, ConnectorContext, ConnectorError, OffsetChange, Progress, SinkTask, SourceOffset, SourcePartition,
+    SourceTask, TaskSignal,
 };
 use levada_env::time::Duration;
 use std::sync::Arc;
@@ -125,15 +126,14 @@ impl Worker for ConnectWorker {
 
     fn start_connector(
         &self,
-        name: &str,
+        context: ConnectorContext,
         plugin: Arc<Plugin>,
         config: Config,
     ) -> BoxFuture<'_, Result<Box<dyn RunningConnector>, Failure>> {
-        let name = name.to_owned();
         Box::pin(async move {
             let resolved = self.resolve(config.clone()).await?;
             let stored = Stored { config, resolved };
-            let started = PluginConnector::start(name, plugin, stored, self.calls.clone()).await?;
+            let started = PluginConnector::start(context, plugin, stored, self.calls.clone()).await?;
             Ok(Box::new(started) as Box<dyn RunningConnector>)
         })
     }

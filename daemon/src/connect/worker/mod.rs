@@ -17,7 +17,7 @@ use super::{
     plugin::Plugin,
     task::{SignalError, TargetState, TaskHealth, TaskId, TaskMetrics},
 };
-use levada_connector_api::{Config, OffsetChange, Progress, TaskSignal};
+use levada_connector_api::{Config, ConnectorContext, OffsetChange, Progress, TaskSignal};
 use levada_env::time::Duration;
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ pub trait Worker: Send + Sync {
     /// Makes and starts a connector.
     fn start_connector(
         &self,
-        name: &str,
+        context: ConnectorContext,
         plugin: Arc<Plugin>,
         config: Config,
     ) -> BoxFuture<'_, Result<Box<dyn RunningConnector>, Failure>>;

@@ -1,6 +1,7 @@
 //! Keys of Debezium's JDBC sink.
 
-use super::{OwnConfig, rules, url};
+use super::{OwnConfig, rules};
+use crate::jdbc::url;
 use levada_connector_api::{ConnectorConfig, config::Secret};
 use std::time::Duration;
 

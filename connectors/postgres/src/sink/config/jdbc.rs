@@ -1,6 +1,6 @@
 //! Keys that Confluent's sink and Aiven's, which came from it, have both.
 
-use super::url;
+use crate::jdbc::url;
 use levada_connector_api::{ConnectorConfig, config::Secret};
 use std::time::Duration;
 

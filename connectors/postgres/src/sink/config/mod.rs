@@ -7,12 +7,11 @@ mod jdbc;
 mod own;
 mod rules;
 mod settings;
-mod url;
 
+pub use crate::jdbc::JdbcUrl;
 pub use aiven::AivenConfig;
 pub use confluent::ConfluentConfig;
 pub use debezium::DebeziumConfig;
 pub use own::{NestedValues, OwnConfig};
 pub use rules::ignored;
 pub use settings::{Dialect, InsertMode, PkMode, Settings};
-pub use url::JdbcUrl;

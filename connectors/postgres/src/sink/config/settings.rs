@@ -5,15 +5,8 @@ use super::{
     jdbc::{JdbcConnection, JdbcRows},
     own::ExactlyOnceMode,
 };
-use crate::{
-    config::{ConnectionConfig, SslMode},
-    net::Login,
-    sink::naming::Naming,
-};
-use levada_connector_api::{
-    Config, ConnectorConfig, ConnectorError, Result,
-    config::{ConfigEnum, Secret},
-};
+use crate::{config::ConnectionConfig, jdbc, net::Login, sink::naming::Naming};
+use levada_connector_api::{Config, ConnectorConfig, ConnectorError, Result, config::Secret};
 use std::time::Duration;
 
 /// Whose keys a configuration has.
@@ -275,35 +268,15 @@ impl Settings {
     fn common(dialect: Dialect, given: Given) -> Result<Self> {
         let wrong = |reason: String| ConnectorError::config(format!("connection.url: {reason}"));
         let url = JdbcUrl::parse(&given.url).map_err(wrong)?;
-        let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
-        let user = text(given.user.as_deref()).or_else(|| text(url.get("user")));
-        let user = user.ok_or_else(|| wrong("no user is given; set connection.user".to_owned()))?;
-        let password = given.password.or_else(|| text(url.get("password")).map(Secret::from));
-        let database = text(Some(&url.database)).unwrap_or_else(|| user.clone());
-        let mode = SslMode::VARIANTS.iter().find(|(name, _)| *name == url.sslmode());
-        let connection = ConnectionConfig {
-            hostname: url.hosts.clone(),
-            port: 5432,
-            user: user.clone(),
-            password: password.clone(),
-            dbname: database.clone(),
-            sslmode: mode.map_or(SslMode::Prefer, |(_, mode)| *mode),
-            sslcert: text(url.get("sslcert")),
-            sslkey: text(url.get("sslkey")),
-            sslpassword: None,
-            sslrootcert: text(url.get("sslrootcert")),
-            sslfactory: None,
-            tcp_keep_alive: true,
-            initial_statements: None,
-            query_timeout: Duration::ZERO,
-        };
+        let (connection, login) = jdbc::connection(&url, given.user.as_deref(), given.password, Duration::ZERO)
+            .ok_or_else(|| wrong("no user is given; set connection.user".to_owned()))?;
         let exactly_once = given.own.exactly_once == ExactlyOnceMode::Transaction;
         Ok(Self {
             dialect,
             keys: dialect.key_names(),
             connection,
             url,
-            login: Login { user, password, database },
+            login,
             attempts: (1, Duration::ZERO),
             insert_mode: match given.insert_mode.to_ascii_lowercase().as_str() {
                 "upsert" => InsertMode::Upsert,

@@ -44,7 +44,7 @@ impl JdbcUrl {
         let rest = text.trim();
         let rest = rest.strip_prefix("jdbc:").unwrap_or(rest);
         let Some(rest) = rest.strip_prefix("postgresql:").or_else(|| rest.strip_prefix("postgres:")) else {
-            return Err(format!("only PostgreSQL is known to this sink; {FORM}"));
+            return Err(format!("only PostgreSQL is known to this connector; {FORM}"));
         };
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (hosts, database) = match place.strip_prefix("//") {

@@ -1,0 +1,155 @@
+//! Transactions that end late, servers that die, tables that go.
+
+use super::world::{ids, row};
+use crate::server::Server;
+use levada_connector_api::{ErrorKind, testkit::Offsets};
+use std::{
+    io::Write,
+    process::{Child, Command, Stdio},
+};
+
+/// A psql with an open transaction.
+struct Open(Child);
+
+impl Open {
+    fn begin(server: &Server, sql: &str) -> Self {
+        let mut child = Command::new("psql")
+            .args(["-h", "127.0.0.1", "-p", &server.port().to_string(), "-U", "postgres", "-d", "d", "-qX"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.as_mut().unwrap();
+        writeln!(stdin, "BEGIN; {sql}; SELECT pg_advisory_lock(7);").unwrap();
+        stdin.flush().unwrap();
+        let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+        let since = std::time::Instant::now();
+        while server.sql(held) != "1" {
+            assert!(since.elapsed() < std::time::Duration::from_secs(30), "the transaction was not opened");
+        }
+        Self(child)
+    }
+
+    fn commit(mut self) {
+        writeln!(self.0.stdin.as_mut().unwrap(), "COMMIT;").unwrap();
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn rows_of_transactions_that_end_late_are_not_missed() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id serial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp())");
+    server.sql("INSERT INTO t DEFAULT VALUES");
+    for keys in [
+        &[("mode", "incrementing"), ("table.whitelist", "t")][..],
+        &[("mode", "timestamp"), ("table.whitelist", "t"), ("timestamp.column.name", "at")],
+        &[("mode", "timestamp+incrementing"), ("table.whitelist", "t"), ("timestamp.column.name", "at")],
+    ] {
+        server.sql("TRUNCATE t RESTART IDENTITY; INSERT INTO t DEFAULT VALUES");
+        let mut run = server.query(keys, &Offsets::default());
+        assert_eq!(ids(&run.take(1).unwrap()), [1]);
+        let open = Open::begin(&server, "INSERT INTO t DEFAULT VALUES");
+        server.sql("INSERT INTO t DEFAULT VALUES");
+        // Its rows would be read now, and the open transaction's, which are before them, never.
+        run.expect_nothing();
+        open.commit();
+        assert_eq!(ids(&run.take(2).unwrap()), [2, 3], "{keys:?}");
+        run.stop();
+    }
+    let keys = [("mode", "incrementing"), ("table.whitelist", "t"), ("wait.for.transactions", "false")];
+    let mut run = server.query(&keys, &Offsets::default());
+    run.take(3).unwrap();
+    let open = Open::begin(&server, "INSERT INTO t DEFAULT VALUES");
+    server.sql("INSERT INTO t DEFAULT VALUES");
+    assert_eq!(ids(&run.take(1).unwrap()), [5], "as the Java connectors have it");
+    open.commit();
+    run.expect_nothing();
+    run.stop();
+}
+
+#[test]
+fn a_server_that_dies_in_the_midst_is_waited_for_and_nothing_is_missing() {
+    let mut server = Server::start();
+    server.sql("CREATE TABLE t (id serial PRIMARY KEY, text text)");
+    server.sql("INSERT INTO t (text) SELECT repeat('x', 1000) FROM generate_series(1, 20000)");
+    let offsets = Offsets::default();
+    let keys = [("mode", "incrementing"), ("table.whitelist", "t"), ("batch.max.rows", "500")];
+    let mut run = server.query(&keys, &offsets);
+    let mut seen = run.take(1000).unwrap();
+    run.commit().unwrap();
+    server.kill();
+    let error = loop {
+        match run.poll() {
+            Ok(records) => seen.extend(records),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+    run.commit().unwrap();
+    server.launch();
+    // The same task goes on.
+    while seen.len() < 20_000 {
+        seen.extend(run.poll().unwrap_or_default());
+    }
+    assert!(ids(&seen).into_iter().eq(1..=20_000), "nothing twice, nothing missing");
+    run.stop();
+}
+
+#[test]
+fn a_connection_that_is_cut_goes_on_behind_the_last_batch() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id serial PRIMARY KEY, text text)");
+    server.sql("INSERT INTO t (text) SELECT repeat('x', 1000) FROM generate_series(1, 20000)");
+    let keys = [("mode", "incrementing"), ("table.whitelist", "t"), ("batch.max.rows", "500")];
+    let mut run = server.query(&keys, &Offsets::default());
+    let mut seen = run.take(1000).unwrap();
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'levada'");
+    let mut failures = 0;
+    while seen.len() < 20_000 {
+        match run.poll() {
+            Ok(records) => seen.extend(records),
+            Err(error) => {
+                assert_eq!(error.kind, ErrorKind::Retriable, "{error}");
+                failures += 1;
+            }
+        }
+    }
+    assert_eq!(failures, 1);
+    assert!(ids(&seen).into_iter().eq(1..=20_000), "nothing twice, nothing missing");
+    run.stop();
+}
+
+#[test]
+fn a_dropped_table_does_not_hold_up_the_others_and_columns_may_change() {
+    let server = Server::start();
+    server.sql("CREATE TABLE a (id serial PRIMARY KEY); CREATE TABLE b (id serial PRIMARY KEY)");
+    server.sql("INSERT INTO a DEFAULT VALUES; INSERT INTO b DEFAULT VALUES");
+    let mut run = server.query(&[("mode", "incrementing")], &Offsets::default());
+    let topics: Vec<_> = run.take(2).unwrap().iter().map(|record| record.topic.to_string()).collect();
+    assert_eq!(topics, ["p-a", "p-b"]);
+    server.sql("DROP TABLE a; ALTER TABLE b ADD COLUMN more text DEFAULT 'm', ADD COLUMN x point");
+    server.sql("INSERT INTO b DEFAULT VALUES");
+    let records = run.take(1).unwrap();
+    assert_eq!(row(&records[0]), serde_json::json!({"id": 2, "more": "m"}));
+    let told = run.context.warnings().join("\n");
+    assert!(told.contains("table public.a is passed over"), "{told}");
+    run.stop();
+}
+
+#[test]
+fn a_refusal_that_only_the_user_can_mend_is_no_passing_failure() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id serial PRIMARY KEY); INSERT INTO t DEFAULT VALUES; CREATE ROLE poor LOGIN");
+    let url = format!("jdbc:postgresql://127.0.0.1:{}/d?user=poor", server.port());
+    let keys = [("mode", "incrementing"), ("table.whitelist", "t"), ("connection.url", url.as_str())];
+    server.sql("GRANT SELECT ON t TO poor");
+    let mut run = server.query(&keys, &Offsets::default());
+    run.take(1).unwrap();
+    server.sql("REVOKE SELECT ON t FROM poor");
+    let error = run.take_error();
+    assert_eq!(error.kind, ErrorKind::Config, "{error}");
+    assert!(error.message.contains("public.t") && error.message.contains("permission denied"), "{error}");
+    run.stop();
+}
