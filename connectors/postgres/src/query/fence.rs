@@ -94,9 +94,11 @@ impl Fence {
     }
 }
 
-/// The server's clock.
+/// The server's clock. On a standby it stands at the last commit that has arrived: rows of before now are still to come.
 pub async fn clock(sql: &Sql) -> Result<Instant> {
-    let row = sql.row("the server's clock can't be read", "SELECT clock_timestamp() AT TIME ZONE 'UTC'").await?;
+    let query = "SELECT (CASE WHEN pg_is_in_recovery() THEN coalesce(pg_last_xact_replay_timestamp(), '-infinity') \
+                 ELSE clock_timestamp() END) AT TIME ZONE 'UTC'";
+    let row = sql.row("the server's clock can't be read", query).await?;
     let text = row.as_ref().and_then(|row| row.get(0)).unwrap_or_default();
     Instant::parse(text.as_bytes()).map_err(|error| Error::Protocol(error.to_string()))
 }
