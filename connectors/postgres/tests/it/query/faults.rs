@@ -139,6 +139,20 @@ fn a_dropped_table_does_not_hold_up_the_others_and_columns_may_change() {
 }
 
 #[test]
+fn a_table_that_is_locked_holds_up_neither_polls_nor_the_stop() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id serial PRIMARY KEY); INSERT INTO t DEFAULT VALUES");
+    for mode in ["bulk", "incrementing"] {
+        let mut run = server.query(&[("mode", mode), ("table.whitelist", "t")], &Offsets::default());
+        let open = Open::begin(&server, "LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+        run.expect_nothing();
+        // It waits for the reader's thread, and that for nothing.
+        run.stop();
+        open.commit();
+    }
+}
+
+#[test]
 fn a_refusal_that_only_the_user_can_mend_is_no_passing_failure() {
     let server = Server::start();
     server.sql("CREATE TABLE t (id serial PRIMARY KEY); INSERT INTO t DEFAULT VALUES; CREATE ROLE poor LOGIN");
