@@ -1,7 +1,7 @@
 //! Tables that are made, or partitions that are attached, while the task runs: under a `filtered` publication they are
 //! added to it, where the role may; else what to run is told. Their rows come from then on.
 
-use super::pump::Settings;
+use super::{published::Published, pump::Settings};
 use crate::{
     catalog::{self, Publication, TableId},
     config::PublicationMode,
@@ -35,15 +35,15 @@ impl Newcomers {
         }
     }
 
-    /// Adds captured tables that are not published.
-    pub async fn follow(&mut self, settings: &Settings, sql: &Sql) -> Result<()> {
+    /// Adds captured tables that are not published, and were not before: those that were are missing changes.
+    pub async fn follow(&mut self, settings: &Settings, sql: &Sql, before: &Published) -> Result<()> {
         // The publication of all tables has them, and one that is not there yet is made with them.
         if !self.filtered || self.publication.exists(sql).await? != Some(false) {
             return Ok(());
         }
         let published: HashSet<_> = self.publication.tables(sql).await?.into_iter().collect();
         let mut captured = catalog::list_tables(sql, settings.config.streaming.via_partition_root).await?;
-        captured.retain(|(_, id)| self.filters.table(&id.schema, &id.name));
+        captured.retain(|(oid, id)| self.filters.table(&id.schema, &id.name) && !before.had(*oid));
         let most = usize::try_from(settings.config.capture.max_tables).unwrap_or(0);
         let room = if most == 0 { usize::MAX } else { most.saturating_sub(published.len()) };
         let missing = captured.into_iter().map(|(_, id)| id);

@@ -27,6 +27,11 @@ pub enum Change {
 }
 
 impl Published {
+    /// Whether the table of that number was published at the last look.
+    pub fn had(&self, oid: u32) -> bool {
+        self.tables.contains_key(&oid.to_string())
+    }
+
     /// Compares with the last look.
     pub async fn look(&mut self, sql: &Sql, name: &str, filters: &Filters) -> Result<Vec<Change>> {
         let action = "the publication can't be looked at";

@@ -70,8 +70,11 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
         Limit { most: config.retained_max, policy: config.retained_policy, alerted: false, confirmed: None, stood: 0 };
     let most = u64::try_from(limit.most).ok().filter(|most| *most > 0);
     let (mut session, mut looked) = (None, None::<Instant>);
-    let (mut published, filters) = (Published::default(), Filters::new(&settings.config.capture));
-    let mut newcomers = Newcomers::new(settings);
+    let mut tables = Tables {
+        published: Published::default(),
+        newcomers: Newcomers::new(settings),
+        filters: Filters::new(&settings.config.capture),
+    };
     loop {
         sleep(TELL_EVERY).await;
         if looked.is_none_or(|looked| looked.elapsed() >= every) {
@@ -100,22 +103,40 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
                 }
             }
             if let Some((sql, _)) = &session {
-                // What can't be asked now is asked again.
-                for change in published.look(sql, &config.publication_name, &filters).await.unwrap_or_default() {
-                    match change {
-                        Change::Dropped(table) => settings.context.warn(&format!("captured table {table} was dropped")),
-                        Change::Gap(error) => return error,
+                match tables.look(settings, sql).await {
+                    Ok(None) => {}
+                    Ok(Some(gap)) => return gap,
+                    Err(error) => {
+                        tracing::debug!(%error, "the publication can't be looked at");
+                        session = None;
                     }
                 }
             }
-            if let Some((sql, _)) = &session
-                && let Err(error) = newcomers.follow(settings, sql).await
-            {
-                tracing::debug!(%error, "new tables can't be looked for");
-                session = None;
-            }
         }
         settings.context.set_progress(shared.telling.progress(slot.name(), most));
+    }
+}
+
+/// The captured tables, as the publication has them.
+struct Tables {
+    published: Published,
+    newcomers: Newcomers,
+    filters: Filters,
+}
+
+impl Tables {
+    /// Gives the failure of the task when changes are missing. New tables are added only once it is known that they are
+    /// new: one that was taken out of the publication would come back without what changed meanwhile.
+    async fn look(&mut self, settings: &Settings, sql: &Sql) -> Result<Option<Error>> {
+        let name = &settings.config.streaming.publication_name;
+        for change in self.published.look(sql, name, &self.filters).await? {
+            match change {
+                Change::Dropped(table) => settings.context.warn(&format!("captured table {table} was dropped")),
+                Change::Gap(error) => return Ok(Some(error)),
+            }
+        }
+        self.newcomers.follow(settings, sql, &self.published).await?;
+        Ok(None)
     }
 }
 

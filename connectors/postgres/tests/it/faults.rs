@@ -7,7 +7,7 @@ use crate::{
     server::Server,
 };
 use levada_connector_api::{
-    ConnectorError, ErrorKind, SourceRecord,
+    ConnectorError, ErrorKind, Gauge, SourceRecord,
     testkit::{Offsets, SourceRun},
 };
 use serde_json::json;
@@ -164,7 +164,7 @@ fn a_publication_that_is_dropped_fails_the_task_with_the_mend() {
         server.sql("INSERT INTO t VALUES (1)");
         let mut records = run.take(1).unwrap();
         run.commit().unwrap();
-        wait_for_look(&server);
+        wait_for_look(&mut run);
         server.sql("DROP PUBLICATION dbz_publication");
         server.sql("INSERT INTO t VALUES (2)");
         let error = failure(&mut run, &mut records);
@@ -177,17 +177,10 @@ fn a_publication_that_is_dropped_fails_the_task_with_the_mend() {
     }
 }
 
-/// Until the watch beside the reading has looked at the publication.
-fn wait_for_look(server: &Server) {
-    let since = Instant::now();
-    let looked =
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'levada' AND query LIKE '%pg_publication%'";
-    let mut seen = 0;
-    while seen < 2 {
-        seen += i32::from(server.sql(looked) != "0");
-        assert!(since.elapsed() < HANG, "the publication is not looked at");
-        std::thread::sleep(Duration::from_millis(700));
-    }
+/// Waits until the publication was looked at beside the stream: a look ends with what is told of the slot.
+fn wait_for_look(run: &mut SourceRun) {
+    let is_active = |gauge: &Gauge| gauge.name == "postgres_slot_active" && gauge.value == 1;
+    run.poll_until(|run| run.context.progress().is_some_and(|told| told.gauges.iter().any(is_active)));
 }
 
 #[test]
@@ -197,7 +190,7 @@ fn a_table_that_is_not_published_any_more_fails_the_task_and_a_dropped_one_is_to
     let keys = [NO_DATA, ("publication.autocreate.mode", "filtered"), ("table.include.list", "public.t,public.u")];
     let mut run = server.source(&keys, &Offsets::default());
     wait_for_slot(&server, &mut run);
-    wait_for_look(&server);
+    wait_for_look(&mut run);
     server.sql("DROP TABLE u");
     let mut records =
         run.poll_until(|run| run.context.warnings().iter().any(|text| text.contains("\"u\" was dropped")));
