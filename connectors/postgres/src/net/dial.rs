@@ -21,6 +21,10 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 /// Longest wait for a host to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest time for all of a login, from the first byte on: a host may take the connection and then say nothing for ever.
+/// Long enough for a slow directory behind `pg_hba.conf`.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Silence after which a connection is probed.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
 
@@ -48,6 +52,7 @@ pub struct Dialer {
     mode: SslMode,
     keep_alive: bool,
     tls: Option<TlsConnector>,
+    login_timeout: Duration,
 }
 
 impl Dialer {
@@ -57,7 +62,8 @@ impl Dialer {
         let hosts = config.hostname.split(',').map(str::trim).filter(|host| !host.is_empty());
         let hosts = hosts.map(|host| with_port(host, port)).collect();
         let tls = if config.sslmode == SslMode::Disable { None } else { Some(tls::connector(config)?) };
-        Ok(Self { hosts, mode: config.sslmode, keep_alive: config.tcp_keep_alive, tls })
+        let (mode, keep_alive) = (config.sslmode, config.tcp_keep_alive);
+        Ok(Self { hosts, mode, keep_alive, tls, login_timeout: LOGIN_TIMEOUT })
     }
 
     fn ways(&self) -> &'static [Way] {
@@ -70,15 +76,17 @@ impl Dialer {
     }
 
     /// Begins a session on the first host where `begin` succeeds. A refusal for how the connection is made (`28000`) is
-    /// tried the other way where the mode has one; other refusals are final, what does not answer is passed over.
+    /// tried the other way where the mode has one; other refusals are final, what does not answer, or takes longer than
+    /// [`LOGIN_TIMEOUT`] with the whole of it, is passed over.
     pub async fn session<T>(&self, begin: impl AsyncFn(Stream) -> Result<T>) -> Result<T> {
         let mut last = Error::Setup("database.hostname names no host".to_owned());
         for (host, port) in &self.hosts {
             for way in self.ways() {
-                let began = match self.stream(host, *port, *way).await {
-                    Ok(stream) => begin(stream).await,
-                    Err(error) => Err(error),
+                let login = async {
+                    let stream = self.stream(host, *port, *way).await?;
+                    begin(stream).await
                 };
+                let began = timeout(self.login_timeout, login).await.unwrap_or_else(|_| Err(self.silent(host, *port)));
                 last = match began {
                     Ok(session) => return Ok(session),
                     Err(error @ Error::Connect { .. }) => {
@@ -94,6 +102,15 @@ impl Dialer {
             }
         }
         Err(last)
+    }
+
+    fn silent(&self, host: &str, port: u16) -> Error {
+        let text = format!(
+            "it took the connection, and no session came of it within {} s; see whether database.hostname (a sink's \
+             connection.url) names a PostgreSQL server there that is not overloaded",
+            self.login_timeout.as_secs_f32()
+        );
+        Error::Connect { address: format!("{host}:{port}"), cause: io::Error::new(io::ErrorKind::TimedOut, text) }
     }
 
     async fn stream(&self, host: &str, port: u16, way: Way) -> Result<Stream> {
@@ -179,6 +196,8 @@ impl AsyncWrite for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use levada_connector_api::{Config, ConnectorConfig as _, ErrorKind};
+    use tokio::net::TcpListener;
 
     #[test]
     fn hosts_may_have_ports() {
@@ -186,5 +205,52 @@ mod tests {
         assert_eq!(with_port("a:6543", 5432), ("a".to_owned(), 6543));
         assert_eq!(with_port("::1", 5432), ("::1".to_owned(), 5432));
         assert_eq!(with_port("[::1]:6543", 5432), ("::1".to_owned(), 6543));
+    }
+
+    /// A host that takes connections and says nothing, until the runtime ends.
+    async fn silent_host() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                held.push(stream);
+            }
+        });
+        address
+    }
+
+    fn dialer(hosts: &str, mode: &str, login_timeout: Duration) -> Dialer {
+        let given = [("hostname", hosts), ("sslmode", mode), ("user", "u"), ("dbname", "d")];
+        let given = given.map(|(key, value)| (format!("database.{key}"), value.to_owned()));
+        let config = ConnectionConfig::parse(&Config::from_iter(given)).unwrap();
+        Dialer { login_timeout, ..Dialer::new(&config).unwrap() }
+    }
+
+    async fn first_byte(mut stream: Stream) -> Result<u8> {
+        Ok(stream.read_u8().await?)
+    }
+
+    #[tokio::test]
+    async fn a_host_that_says_nothing_fails_and_may_be_tried_again() {
+        for mode in ["disable", "prefer"] {
+            let host = silent_host().await;
+            let error = dialer(&host, mode, Duration::from_millis(50)).session(first_byte).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Retriable);
+            let text = error.to_string();
+            assert!(text.contains(&host) && text.contains("database.hostname"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_host_is_tried_behind_one_that_says_nothing() {
+        let talks = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hosts = format!("{},{}", silent_host().await, talks.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = talks.accept().await.unwrap();
+            stream.write_all(b"R").await.unwrap();
+        });
+        // The host that talks is not to be hurried on a busy machine.
+        assert_eq!(dialer(&hosts, "disable", Duration::from_secs(2)).session(first_byte).await.unwrap(), b'R');
     }
 }
