@@ -6,6 +6,7 @@ mod checks;
 mod engine;
 mod gap;
 mod incremental;
+mod messages;
 mod newcomers;
 mod published;
 mod pump;

@@ -9,14 +9,13 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    event::{Moment, SnapshotMark},
     lsn::Lsn,
     net::{Frame, Replication},
     offset::Sent,
-    pgoutput::{Message, OldRow, Tuple},
-    table::{DecodedRow, RowError, Table},
+    pgoutput::Message,
+    table::Table,
 };
-use levada_connector_api::{Bytes, Str};
+use levada_connector_api::Str;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -33,15 +32,15 @@ const PARTS_VERSION: u32 = 140_000;
 /// A stream under way.
 pub(super) struct Streaming {
     replication: Replication,
-    relations: HashMap<u32, Option<Arc<Table>>>,
+    pub(super) relations: HashMap<u32, Option<Arc<Table>>>,
     /// The transaction under way.
-    transaction: Option<Transaction>,
+    pub(super) transaction: Option<Transaction>,
     /// What was sent of a transaction before this stream began.
-    sent: Option<Sent>,
+    pub(super) sent: Option<Sent>,
     /// End of the server's log when it began: transactions that were sent before commit before it.
     began_at: u64,
     /// Position behind the last commit, as events name it.
-    last_commit: Option<u64>,
+    pub(super) last_commit: Option<u64>,
     /// End of what was received.
     received: u64,
     /// What the server was last told, and when.
@@ -55,22 +54,22 @@ pub(super) struct Streaming {
     /// Announcements whose first row has not come.
     pub(super) unshaped: Unshaped,
     /// Whether the last event was sent before.
-    skipped: bool,
+    pub(super) skipped: bool,
     heartbeat_at: Instant,
     idle_at: Instant,
     /// Position behind the last commit that an offset tells.
     settled: u64,
-    xmin: Option<i64>,
-    xmin_at: Option<Instant>,
+    pub(super) xmin: Option<i64>,
+    pub(super) xmin_at: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
-struct Transaction {
-    xid: u32,
+pub(super) struct Transaction {
+    pub(super) xid: u32,
     /// Position of its commit.
-    commit: u64,
-    micros: i64,
-    origin: Option<(Str, i64)>,
+    pub(super) commit: u64,
+    pub(super) micros: i64,
+    pub(super) origin: Option<(Str, i64)>,
 }
 
 impl Engine {
@@ -291,7 +290,7 @@ impl Engine {
     }
 
     /// All that committed up to `end` was streamed.
-    fn came_to(&mut self, streaming: &mut Streaming, end: u64) {
+    pub(super) fn came_to(&mut self, streaming: &mut Streaming, end: u64) {
         if end > streaming.began_at {
             streaming.sent = None;
         }
@@ -331,188 +330,6 @@ impl Engine {
         }
         self.remember(streaming).await
     }
-
-    pub(super) async fn message(
-        &mut self,
-        streaming: &mut Streaming,
-        lsn: u64,
-        owner: &Bytes,
-        message: Message<'_>,
-    ) -> Result<()> {
-        match message {
-            Message::Begin { commit, commit_micros, xid } => {
-                streaming.transaction = Some(Transaction { xid, commit, micros: commit_micros, origin: None });
-                (self.position.tx_id, self.position.micros) = (Some(i64::from(xid)), commit_micros);
-                self.refresh_xmin(streaming).await?;
-                let moment = self.moment(streaming, lsn);
-                self.emitter.begin(xid, &moment, &mut self.batch);
-            }
-            Message::Commit { end } => {
-                let moment = self.moment(streaming, end);
-                self.emitter.end(&moment, &mut self.batch);
-                (self.position.lsn, self.position.events) = (end, 0);
-                (self.position.commit, self.position.processed) = (Some(end), Some(end));
-                self.position.message_type = Some("COMMIT".to_owned());
-                let transaction = streaming.transaction.take();
-                if let Some(ended) = &transaction {
-                    streaming.signals.seen.committed(ended.xid);
-                }
-                let was_sent = |sent: &mut Sent| transaction.is_some_and(|transaction| sent.is_of(transaction.xid));
-                streaming.sent.take_if(was_sent);
-                streaming.last_commit = Some(end);
-                self.came_to(streaming, end);
-            }
-            Message::Origin { lsn, name } => {
-                if let Some(transaction) = &mut streaming.transaction {
-                    transaction.origin = Some((name.into(), lsn as i64));
-                }
-            }
-            Message::Relation(relation) => {
-                streaming.signals.announced(&relation, self.settings.config.snapshot.source_channel());
-                let announced = self.announced(&relation).await?;
-                let oid = relation.oid;
-                let table = announced.map(|(table, info)| {
-                    self.note_shape(streaming, relation, info);
-                    Arc::new(table)
-                });
-                streaming.relations.insert(oid, table);
-            }
-            Message::Logical { transactional, lsn, prefix, content } => {
-                self.logical(streaming, transactional, lsn, &prefix, owner.slice_ref(content));
-            }
-            Message::Insert(oid, row) => {
-                let event = self.event(streaming, oid, lsn, "INSERT").await?;
-                if !streaming.skipped {
-                    self.signal(streaming, oid, row).await?;
-                }
-                let Some((table, moment)) = event else { return Ok(()) };
-                match table.decode(row, owner, None) {
-                    Ok(decoded) => {
-                        streaming.signals.changed(&table, &table.key_of(&decoded));
-                        let (wish, before) = (self.wish(&table, row, &decoded), self.batch.records.len());
-                        self.emitter.insert(&table, decoded, &moment, &mut self.batch);
-                        self.wished(wish, before);
-                    }
-                    Err(error) => self.undecoded(error.to_string())?,
-                }
-                self.batch.grow(owner.len());
-            }
-            Message::Update(oid, old, new) => {
-                let Some((table, moment)) = self.event(streaming, oid, lsn, "UPDATE").await? else { return Ok(()) };
-                match both(&table, old, new, owner) {
-                    Ok((old, decoded)) => {
-                        for row in old.iter().chain([&decoded]) {
-                            streaming.signals.changed(&table, &table.key_of(row));
-                        }
-                        let (wish, before) = (self.wish(&table, new, &decoded), self.batch.records.len());
-                        self.emitter.update(&table, old, decoded, &moment, &mut self.batch);
-                        self.wished(wish, before);
-                    }
-                    Err(error) => self.undecoded(error.to_string())?,
-                }
-                self.batch.grow(owner.len());
-            }
-            Message::Delete(oid, old) => {
-                let Some((table, moment)) = self.event(streaming, oid, lsn, "DELETE").await? else { return Ok(()) };
-                match table.decode(old.row, owner, None) {
-                    Ok(row) => {
-                        streaming.signals.changed(&table, &table.key_of(&row));
-                        self.emitter.delete(&table, row, &moment, &mut self.batch);
-                    }
-                    Err(error) => self.undecoded(error.to_string())?,
-                }
-                self.batch.grow(owner.len());
-            }
-            Message::Truncate(oids) => {
-                for oid in oids {
-                    let Some((table, moment)) = self.event(streaming, oid, lsn, "TRUNCATE").await? else { continue };
-                    streaming.signals.emptied(&table);
-                    self.emitter.truncate(&table, &moment, &mut self.batch);
-                }
-            }
-            Message::Other => {}
-        }
-        Ok(())
-    }
-
-    /// Moves the position to an event; its table and moment, unless it was sent before or is not captured.
-    async fn event(
-        &mut self,
-        streaming: &mut Streaming,
-        oid: u32,
-        lsn: u64,
-        kind: &'static str,
-    ) -> Result<Option<(Arc<Table>, Moment)>> {
-        let known = streaming.relations.get(&oid);
-        let table =
-            known.ok_or_else(|| Error::Protocol("a row of a table that it did not announce".to_owned()))?.clone();
-        streaming.skipped = streaming.was_sent(lsn);
-        if streaming.skipped {
-            return Ok(None);
-        }
-        if !streaming.unshaped.is_empty() {
-            self.first_row(streaming, oid, lsn).await?;
-        }
-        self.position.events = if self.position.processed == Some(lsn) { self.position.events + 1 } else { 1 };
-        (self.position.lsn, self.position.processed) = (lsn, Some(lsn));
-        if self.position.message_type.as_deref() != Some(kind) {
-            self.position.message_type = Some(kind.to_owned());
-        }
-        let Some(table) = table else { return Ok(None) };
-        let moment = self.moment(streaming, lsn);
-        Ok(Some((table, moment)))
-    }
-
-    pub(super) fn moment(&self, streaming: &Streaming, lsn: u64) -> Moment {
-        let transaction = streaming.transaction.as_ref();
-        Moment {
-            micros: transaction.map_or(self.position.micros, |transaction| transaction.micros),
-            tx_id: transaction.map(|transaction| i64::from(transaction.xid)),
-            lsn,
-            last_commit: streaming.last_commit,
-            xmin: streaming.xmin,
-            origin: transaction.and_then(|transaction| transaction.origin.clone()),
-            mark: SnapshotMark::Streaming,
-        }
-    }
-
-    fn logical(&mut self, streaming: &mut Streaming, transactional: bool, lsn: u64, prefix: &str, content: Bytes) {
-        let bytes = content.len();
-        if transactional {
-            if streaming.was_sent(lsn) {
-                return;
-            }
-            (self.position.lsn, self.position.processed, self.position.events) = (lsn, Some(lsn), 0);
-            let moment = self.moment(streaming, lsn);
-            self.emitter.message(prefix, content, &moment, &mut self.batch);
-        } else {
-            // It comes by itself, in the order of the log: everything that commits before it has been sent.
-            (self.position.lsn, self.position.events) = (lsn, 0);
-            if streaming.transaction.is_none() {
-                (self.position.processed, self.position.commit) = (Some(lsn), Some(lsn));
-                streaming.last_commit = Some(lsn);
-            }
-            let moment = Moment { tx_id: None, micros: now_micros(), ..self.moment(streaming, lsn) };
-            self.emitter.message(prefix, content, &moment, &mut self.batch);
-        }
-        self.position.message_type = Some("MESSAGE".to_owned());
-        self.batch.grow(bytes);
-    }
-
-    async fn refresh_xmin(&mut self, streaming: &mut Streaming) -> Result<()> {
-        let interval = self.settings.config.streaming.xmin_interval;
-        if interval.is_zero() || streaming.xmin_at.is_some_and(|at| at.elapsed() < interval) {
-            return Ok(());
-        }
-        streaming.xmin_at = Some(Instant::now());
-        let query = format!(
-            "SELECT coalesce(catalog_xmin, xmin) FROM pg_replication_slots WHERE slot_name = {}",
-            crate::net::literal(self.slot.name())
-        );
-        let row = self.sql.row("the slot's xmin can't be read", &query).await?;
-        streaming.xmin = row.as_ref().and_then(|row| row.get(0)).and_then(|text| text.parse().ok());
-        Ok(())
-    }
 }
 
 impl Streaming {
@@ -527,7 +344,7 @@ impl Streaming {
     }
 
     /// Whether the event at `lsn` of the transaction under way was sent before this stream began.
-    fn was_sent(&mut self, lsn: u64) -> bool {
+    pub(super) fn was_sent(&mut self, lsn: u64) -> bool {
         let xid = self.transaction.as_ref().map(|transaction| transaction.xid);
         self.sent.as_mut().is_some_and(|sent| xid.is_some_and(|xid| sent.is_of(xid)) && sent.has(lsn))
     }
@@ -544,18 +361,6 @@ impl Streaming {
         (self.told, self.told_at) = (self.told.max(stored), Instant::now());
         Ok(())
     }
-}
-
-fn both(
-    table: &Table,
-    old: Option<OldRow<'_>>,
-    new: Tuple<'_>,
-    owner: &Bytes,
-) -> Result<(Option<DecodedRow>, DecodedRow), RowError> {
-    let full = old.is_some_and(|old| old.full);
-    let old = old.map(|old| table.decode(old.row, owner, None)).transpose()?;
-    let new = table.decode(new, owner, old.as_ref().filter(|_| full))?;
-    Ok((old, new))
 }
 
 /// Whether the server says that the slot no longer has what is asked for.
