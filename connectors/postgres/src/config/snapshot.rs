@@ -130,7 +130,7 @@ pub struct SnapshotConfig {
     /// `kafka`: has no effect.
     #[config(key = "signal.kafka.poll.timeout.ms", default = "100", importance = "low", group = "Signals")]
     pub signal_poll_timeout: Duration,
-    /// `file`: the file, a signal a line, as JSON of id, type and data; lines are removed when they are read.
+    /// `file`: the file, a signal a line, as JSON of id, type and data; it is renamed, and removed when its lines are followed.
     #[config(key = "signal.file", default = "file-signals.txt", group = "Signals")]
     pub signal_file: String,
     /// Time between two looks for signals.

@@ -1,17 +1,14 @@
 //! The channels of signals beside the signal table: the worker, with its REST interface and a topic, and a file.
 
-use super::{engine::Engine, stream::Streaming};
-use crate::error::Result;
-use serde_json::Value;
-use std::{
-    fs,
-    io::{ErrorKind, Read as _},
-    time::Duration,
+use super::{
+    engine::Engine,
+    signal_file::{SignalFile, Taken},
+    stream::Streaming,
 };
+use crate::error::{Error, Result};
+use serde_json::Value;
+use std::time::Duration;
 use tokio::time::Instant;
-
-/// Bytes of the file that are read at a time; lines behind wait.
-const FILE_BYTES: u64 = 1 << 20;
 
 /// A signal as JSON.
 struct Written {
@@ -44,7 +41,7 @@ impl Engine {
         let every = self.settings.config.snapshot.signal_poll;
         streaming.signals.look = Instant::now() + every.clamp(Duration::from_millis(50), Duration::from_secs(1));
         let signals = self.settings.context.take_signals();
-        let mut any = !signals.is_empty();
+        let any = !signals.is_empty();
         for signal in signals {
             if !signal.text.is_empty() {
                 self.written(streaming, &signal.id, &signal.text).await?;
@@ -53,10 +50,19 @@ impl Engine {
                 self.position.signals.insert(partition, next);
             }
         }
-        if self.settings.config.snapshot.channel("file") {
-            for (number, line) in self.lines().into_iter().enumerate() {
-                any = true;
-                self.written(streaming, &format!("line {}", number + 1), &line).await?;
+        let config = &self.settings.config.snapshot;
+        if config.channel("file") {
+            let file = SignalFile::new(&config.signal_file, &self.settings.config.capture.topic_prefix);
+            if let Some(taken) = self.lines(&file) {
+                for (number, line) in taken.lines.iter().enumerate() {
+                    self.written(streaming, &format!("line {}", number + 1), line).await?;
+                }
+                self.remember(streaming).await?;
+                let path = &self.settings.config.snapshot.signal_file;
+                let stuck = |error| {
+                    Error::Setup(format!("signal.file={path}: what was read and renamed can't be removed: {error}"))
+                };
+                return file.done(&taken).map_err(stuck);
             }
         }
         if any { self.remember(streaming).await } else { Ok(()) }
@@ -74,33 +80,12 @@ impl Engine {
         }
     }
 
-    /// Takes the whole lines of the file out of it.
-    fn lines(&self) -> Vec<String> {
-        let path = &self.settings.config.snapshot.signal_file;
-        let mut text = String::new();
-        let taken = fs::File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_string(&mut text));
-        match taken {
-            Ok(_) if text.trim().is_empty() => return Vec::new(),
-            Ok(mut bytes) => {
-                if bytes as u64 == FILE_BYTES {
-                    bytes = text.rfind('\n').map_or(bytes, |end| end + 1);
-                    text.truncate(bytes);
-                }
-                // Debezium empties the file too; what is behind the limit is kept.
-                let rest = fs::read(path).map(|all| all.get(bytes..).unwrap_or_default().to_vec());
-                if let Err(error) = rest.and_then(|rest| fs::write(path, rest)) {
-                    self.settings
-                        .context
-                        .warn(&format!("signal.file={path} can't be emptied, and is not read: {error}"));
-                    return Vec::new();
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
-            Err(error) => {
-                self.settings.context.warn(&format!("signal.file={path} can't be read: {error}"));
-                return Vec::new();
-            }
-        }
-        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    /// Lines of the file, unless it can't be read.
+    fn lines(&self, file: &SignalFile) -> Option<Taken> {
+        file.look().unwrap_or_else(|error| {
+            let path = &self.settings.config.snapshot.signal_file;
+            self.settings.context.warn(&format!("signal.file={path} can't be moved aside and read: {error}"));
+            None
+        })
     }
 }

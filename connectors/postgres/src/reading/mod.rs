@@ -14,6 +14,7 @@ mod queue;
 mod reselect;
 mod rows;
 mod shapes;
+mod signal_file;
 mod snapshot;
 mod spill;
 mod stream;

@@ -293,7 +293,10 @@ fn signals_come_from_the_worker_a_topic_and_a_file() {
     let line = r#"{"id": "f", "type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}"#;
     std::fs::write(&file, format!("{line}\n\n")).unwrap();
     assert!(run.take(2).unwrap().iter().all(is_read));
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
+    run.poll_until(|_| home.path().read_dir().unwrap().count() == 0);
+    // What was renamed before a crash.
+    std::fs::write(home.path().join("signals.txt.p.taken"), line).unwrap();
+    assert!(run.take(2).unwrap().iter().all(is_read));
     let partition = serde_json::json!({"server": "p"}).as_object().unwrap().clone();
     run.commit().unwrap();
     while offsets.get(&partition).unwrap()["levada_signals"] != serde_json::json!([[0, 7]]) {
