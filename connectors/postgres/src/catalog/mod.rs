@@ -8,7 +8,7 @@ mod tables;
 pub use datatypes::load_types;
 pub use publication::Publication;
 pub use slot::{Slot, SlotState, server_version};
-pub use tables::{CatalogColumn, TableId, TableInfo, list_tables, table_info};
+pub use tables::{CatalogColumn, TableId, TableInfo, list_tables, table_info, table_infos};
 
 use crate::error::{Error, Result};
 use tokio_postgres::SimpleQueryRow;

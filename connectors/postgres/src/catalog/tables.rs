@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     net::{Sql, identifier},
 };
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 /// A table's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,43 +109,69 @@ pub async fn list_tables(sql: &Sql, via_root: bool) -> Result<Vec<(u32, TableId)
     rows.iter().map(table).collect()
 }
 
+/// Tables that are asked for at once: three queries each time, and their rows are held in memory.
+const TABLES_AT_ONCE: usize = 100;
+
 /// All of one table; `None` when there is no table of that number any more.
 pub async fn table_info(sql: &Sql, oid: u32) -> Result<Option<TableInfo>> {
+    Ok(table_infos(sql, &[oid]).await?.pop())
+}
+
+/// All of these tables in their order, without those that are no more.
+pub async fn table_infos(sql: &Sql, oids: &[u32]) -> Result<Vec<TableInfo>> {
+    let mut all = Vec::with_capacity(oids.len());
+    for oids in oids.chunks(TABLES_AT_ONCE) {
+        let array = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let array = format!("'{{{array}}}'::oid[]");
+        let mut infos = heads(sql, &array).await?;
+        columns(sql, &array, &mut infos).await?;
+        keys(sql, &array, &mut infos).await?;
+        all.extend(oids.iter().filter_map(|oid| infos.remove(oid)));
+    }
+    Ok(all)
+}
+
+async fn heads(sql: &Sql, oids: &str) -> Result<HashMap<u32, TableInfo>> {
     let query = format!(
         "SELECT n.nspname, c.relname, c.relkind, greatest(c.relpages, 0), greatest(c.reltuples, 0), \
          coalesce(pg_relation_filenode(c.oid), 0), \
          CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_relation_size(c.oid) / current_setting('block_size')::int END, \
-         c.relreplident \
-         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}"
+         c.relreplident, c.oid \
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ({oids})"
     );
-    let Some(row) = sql.row("a table can't be looked at", &query).await? else { return Ok(None) };
-    let mut info = TableInfo {
-        oid,
-        id: TableId { schema: text(&row, 0)?.to_owned(), name: text(&row, 1)?.to_owned() },
-        kind: text(&row, 2)?.bytes().next().unwrap_or(b'r'),
-        replica: text(&row, 7)?.bytes().next().unwrap_or(b'd'),
-        pages: number(&row, 6)?,
-        rows: number(&row, 4)?,
-        file: number(&row, 5)?,
-        columns: Vec::new(),
-        primary: Vec::new(),
-        identity: Vec::new(),
-        unique: Vec::new(),
-    };
-    columns(sql, &mut info).await?;
-    keys(sql, &mut info).await?;
-    Ok(Some(info))
+    let mut infos = HashMap::new();
+    for row in sql.rows("tables can't be looked at", &query).await? {
+        // A table that was dropped since the snapshot began is in the catalog still, and has no size.
+        if optional(&row, 6).is_none() {
+            continue;
+        }
+        let info = TableInfo {
+            oid: number(&row, 8)?,
+            id: TableId { schema: text(&row, 0)?.to_owned(), name: text(&row, 1)?.to_owned() },
+            kind: text(&row, 2)?.bytes().next().unwrap_or(b'r'),
+            replica: text(&row, 7)?.bytes().next().unwrap_or(b'd'),
+            pages: number(&row, 6)?,
+            rows: number(&row, 4)?,
+            file: number(&row, 5)?,
+            columns: Vec::new(),
+            primary: Vec::new(),
+            identity: Vec::new(),
+            unique: Vec::new(),
+        };
+        infos.insert(info.oid, info);
+    }
+    Ok(infos)
 }
 
-async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
+async fn columns(sql: &Sql, oids: &str, infos: &mut HashMap<u32, TableInfo>) -> Result<()> {
     let query = format!(
         "SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attgenerated <> '', \
-         a.attgenerated = 's', a.attnum, a.attidentity <> '', format_type(a.atttypid, a.atttypmod) \
+         a.attgenerated = 's', a.attnum, a.attidentity <> '', format_type(a.atttypid, a.atttypmod), a.attrelid \
          FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
-         WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-        info.oid
+         WHERE a.attrelid = ANY ({oids}) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum"
     );
     for row in sql.rows("columns can't be read", &query).await? {
+        let Some(info) = infos.get_mut(&number(&row, 10)?) else { continue };
         let generated = text(&row, 5)? == "t";
         info.columns.push(CatalogColumn {
             name: text(&row, 0)?.to_owned(),
@@ -163,17 +189,17 @@ async fn columns(sql: &Sql, info: &mut TableInfo) -> Result<()> {
     Ok(())
 }
 
-async fn keys(sql: &Sql, info: &mut TableInfo) -> Result<()> {
+async fn keys(sql: &Sql, oids: &str, infos: &mut HashMap<u32, TableInfo>) -> Result<()> {
     let query = format!(
         "SELECT i.indisprimary, i.indisreplident, \
          (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(i.indkey) WITH ORDINALITY k(attnum, n) \
-          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts) \
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.n <= i.indnkeyatts), i.indrelid \
          FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid \
-         WHERE i.indrelid = {} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
-         ORDER BY c.relname",
-        info.oid
+         WHERE i.indrelid = ANY ({oids}) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
+         ORDER BY i.indrelid, c.relname"
     );
     for row in sql.rows("keys can't be read", &query).await? {
+        let Some(info) = infos.get_mut(&number(&row, 3)?) else { continue };
         let columns = texts(optional(&row, 2));
         if text(&row, 0)? == "t" {
             info.primary.clone_from(&columns);

@@ -118,15 +118,13 @@ impl Engine {
         let config = &self.settings.config.snapshot;
         let include = config.include.as_ref().filter(|list| !list.is_empty()).map(|list| Patterns::new(list));
         let done = self.position.progress.as_ref().map(|progress| progress.done.clone()).unwrap_or_default();
-        let mut infos = Vec::new();
-        for (oid, id) in captured {
+        let wanted = |id: &TableId| {
             let name = id.to_string();
-            if done.contains(&name) || include.as_ref().is_some_and(|include| !include.matches(&name)) {
-                continue;
-            }
-            // One that was dropped meanwhile has no rows.
-            infos.extend(catalog::table_info(reader, *oid).await?);
-        }
+            !done.contains(&name) && include.as_ref().is_none_or(|include| include.matches(&name))
+        };
+        let oids: Vec<_> = captured.iter().filter(|(_, id)| wanted(id)).map(|(oid, _)| *oid).collect();
+        // One that was dropped meanwhile has no rows.
+        let mut infos = catalog::table_infos(reader, &oids).await?;
         match config.order_by_rows.as_str() {
             "ascending" => infos.sort_by(|a, b| a.rows.total_cmp(&b.rows)),
             "descending" => infos.sort_by(|a, b| b.rows.total_cmp(&a.rows)),

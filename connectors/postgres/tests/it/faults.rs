@@ -205,7 +205,7 @@ fn a_table_that_is_not_published_any_more_fails_the_task_and_a_dropped_one_is_to
 
 #[test]
 fn a_thousand_tables_are_read_and_streamed() {
-    let server = Server::with(&["max_locks_per_transaction=2000"]);
+    let server = Server::with(&["max_locks_per_transaction=2000", "log_statement=all"]);
     server.sql(
         "DO $$ BEGIN FOR i IN 1..1000 LOOP
            EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, name text DEFAULT ''x'')', i);
@@ -215,6 +215,18 @@ fn a_thousand_tables_are_read_and_streamed() {
     let mut run = server.source(&[("publication.autocreate.mode", "filtered")], &Offsets::default());
     let mut records = Vec::new();
     all(&mut run, &mut records, 1000);
+    for record in &records {
+        assert_eq!(
+            record.topic.as_ref(),
+            format!("p.public.t{}", json(&record.key)["id"]),
+            "each with its own columns"
+        );
+    }
+    assert_eq!(
+        server.log().matches("FROM pg_attribute a LEFT JOIN").count(),
+        10,
+        "a hundred tables are asked for at once"
+    );
     let statements = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'levada'";
     assert!(server.sql(statements).parse::<i32>().unwrap() <= 4, "sessions are few");
     server.sql(
