@@ -1,7 +1,7 @@
 //! Source offsets: Debezium's keys, so that an offset of either goes on with the other, and a few of our own.
 //!
-//! Ours say which server the position is of (`levada_system`, `levada_timeline`), and how far a snapshot has come
-//! (`levada_snapshot`). Debezium leaves keys alone that it does not know.
+//! Ours say which server and publication the position is of (`levada_system`, `levada_timeline`, `levada_publication`),
+//! and how far a snapshot has come (`levada_snapshot`). Debezium leaves keys alone that it does not know.
 
 use crate::{event::TransactionCount, signal::Incremental};
 use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
@@ -59,6 +59,8 @@ pub struct Position {
     pub system: Option<String>,
     /// Its timeline.
     pub timeline: Option<i64>,
+    /// Number of the publication.
+    pub publication: Option<u32>,
     /// The transaction under way.
     pub transaction: Option<TransactionCount>,
 }
@@ -168,6 +170,9 @@ impl Position {
         if let Some(timeline) = self.timeline {
             set("levada_timeline", json!(timeline));
         }
+        if let Some(publication) = self.publication {
+            set("levada_publication", json!(publication));
+        }
         if let Some(progress) = &self.progress {
             set("levada_snapshot", progress.to_json());
         }
@@ -205,6 +210,7 @@ impl Position {
             signals: signals(offset),
             system: text("levada_system"),
             timeline: number("levada_timeline")?,
+            publication: number("levada_publication")?.and_then(|oid| u32::try_from(oid).ok()),
             transaction: transaction(offset),
         })
     }
@@ -281,6 +287,7 @@ mod tests {
             signals: BTreeMap::from([(0, 5)]),
             system: Some("1".to_owned()),
             timeline: Some(1),
+            publication: Some(u32::MAX),
             transaction: Some(TransactionCount { xid: 7, total: 3, collections: vec![("a.b".to_owned(), 3)] }),
         };
         assert_eq!(Position::from_offset(&position.to_offset()).unwrap(), position);

@@ -1,6 +1,6 @@
 //! The publication: what of the database the stream shows.
 
-use super::{TableId, text};
+use super::{TableId, number, text};
 use crate::{
     config::{PublicationMode, StreamingConfig},
     error::{Error, Result},
@@ -14,6 +14,7 @@ pub struct Publication {
     mode: PublicationMode,
     via_root: bool,
     stored: bool,
+    number: Option<u32>,
 }
 
 impl Publication {
@@ -24,12 +25,30 @@ impl Publication {
             mode: config.publication_mode,
             via_root: config.via_partition_root,
             stored: false,
+            number: None,
         }
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its number, once it was ensured; another one when it is made anew.
+    pub fn number(&self) -> Option<u32> {
+        self.number
+    }
+
+    /// Whether it is still to be made, or is another one than that of the number `before`, which is gone.
+    pub async fn is_new(&self, sql: &Sql, before: Option<u32>) -> Result<bool> {
+        // One that is there still was not dropped: the configuration names another.
+        let query = format!(
+            "SELECT oid = {0}, EXISTS (SELECT FROM pg_publication WHERE oid = {0}) FROM pg_publication WHERE pubname = {1}",
+            before.unwrap_or(0),
+            literal(&self.name)
+        );
+        let Some(row) = sql.row("publications can't be listed", &query).await? else { return Ok(true) };
+        Ok(before.is_some() && text(&row, 0)? != "t" && text(&row, 1)? != "t")
     }
 
     /// Whether stored generated columns are in its stream.
@@ -40,11 +59,11 @@ impl Publication {
     /// Makes or alters it as the mode says; `captured` are the tables that the filters choose. Notes what it shows.
     pub async fn ensure(&mut self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<()> {
         self.make(sql, version, captured).await?;
-        if version >= 180_000 {
-            let query = format!("SELECT pubgencols = 's' FROM pg_publication WHERE pubname = {}", literal(&self.name));
-            let row = sql.row("the publication can't be looked at", &query).await?;
-            self.stored = row.as_ref().map(|row| text(row, 0)).transpose()? == Some("t");
-        }
+        let stored = if version >= 180_000 { "pubgencols = 's'" } else { "false" };
+        let query = format!("SELECT oid, {stored} FROM pg_publication WHERE pubname = {}", literal(&self.name));
+        let row = sql.row("the publication can't be looked at", &query).await?;
+        self.number = row.as_ref().map(|row| number(row, 0)).transpose()?;
+        self.stored = row.as_ref().map(|row| text(row, 1)).transpose()? == Some("t");
         Ok(())
     }
 

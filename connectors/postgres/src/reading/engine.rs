@@ -116,14 +116,16 @@ impl Engine {
     pub async fn run(&mut self, position: Option<Position>, shapes: &StoredShapes, again: bool) -> Result<()> {
         self.examine(again).await?;
         let mut replication = Replication::connect(&self.dialer, &self.login).await?;
-        let server = self.identify(&mut replication, position.as_ref()).await?;
+        let mut server = self.identify(&mut replication, position.as_ref()).await?;
         let captured = self.captured().await?;
         let prefix = &self.settings.config.capture.topic_prefix;
         self.shapes.load(&*self.settings.context, prefix, &captured, shapes)?;
         self.set_replica_identities(&captured).await?;
-        let mut ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
-        ids.extend(self.signal_table().filter(|id| !ids.contains(id)));
-        self.publication.ensure(&self.sql, self.version, &ids).await?;
+        if let Some(position) = &position
+            && self.publication.is_new(&self.sql, position.publication).await?
+        {
+            server.republished = Some(self.publication.name().to_owned());
+        }
         let slot = self.slot.state(&self.sql, self.version).await?;
         if let Some(slot) = &slot {
             self.show_slot(slot);
@@ -133,8 +135,13 @@ impl Engine {
             .as_ref()
             .map(|position| judge(self.slot.name(), position, slot.as_ref(), &server, strategy, now_micros()));
         let course = course(&self.settings.config.snapshot, position.as_ref(), slot.is_some(), verdict, again)?;
+        // Behind the verdict: one that was made by a try that failed would look to the next as if it had always been there.
+        let mut ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
+        ids.extend(self.signal_table().filter(|id| !ids.contains(id)));
+        self.publication.ensure(&self.sql, self.version, &ids).await?;
         self.position = position.unwrap_or_default();
         (self.position.system, self.position.timeline) = (Some(server.system), Some(server.timeline));
+        self.position.publication = self.publication.number();
         match course {
             Course::Snapshot { remake, keep_progress, stream } => {
                 if !keep_progress {
@@ -197,6 +204,7 @@ impl Engine {
             timeline,
             end: field(2).and_then(|lsn| lsn.parse().ok()).ok_or_else(wrong)?,
             switched: None,
+            republished: None,
         };
         if let Some(old) = position.and_then(|position| position.timeline).filter(|old| *old != timeline) {
             let query = format!("TIMELINE_HISTORY {timeline}");

@@ -14,6 +14,8 @@ pub struct ServerFacts {
     pub end: Lsn,
     /// Where the timeline of the stored position ended, when it is another one.
     pub switched: Option<Lsn>,
+    /// Name of the publication, when it was made behind the stored position.
+    pub republished: Option<String>,
 }
 
 /// What is to be done about a stored position.
@@ -81,9 +83,17 @@ pub fn judge(
             Some(confirmed) if confirmed > stored => {
                 let what =
                     format!("replication slot {slot_name} begins at {confirmed}, behind the stored position {stored}");
-                (missing(what, confirmed), false, Some(confirmed))
+                // Before PostgreSQL 18 a slot can't be read where its publication was not there.
+                (missing(what, confirmed), server.republished.is_some(), Some(confirmed))
             }
-            _ => return Verdict::Continue,
+            _ => match &server.republished {
+                Some(name) => {
+                    let what =
+                        format!("publication {name} was dropped or made anew since the stored position {stored}");
+                    (missing(what, server.end), true, Some(stored))
+                }
+                None => return Verdict::Continue,
+            },
         },
     };
     if trust { Verdict::LeaveOut(at, text) } else { Verdict::Gap { text: format!("{text}. {mend}"), remake } }
@@ -136,8 +146,26 @@ mod tests {
         switched: Option<u64>,
         strategy: MismatchStrategy,
     ) -> Verdict {
-        let server = ServerFacts { system: "1".to_owned(), timeline: 2, end: Lsn(1000), switched: switched.map(Lsn) };
-        judge("s", position, slot, &server, strategy, 9_000_000)
+        judge("s", position, slot, &server(switched), strategy, 9_000_000)
+    }
+
+    fn server(switched: Option<u64>) -> ServerFacts {
+        let (system, switched) = ("1".to_owned(), switched.map(Lsn));
+        ServerFacts { system, timeline: 2, end: Lsn(1000), switched, republished: None }
+    }
+
+    #[test]
+    fn a_publication_made_anew_is_a_gap_that_needs_a_new_slot() {
+        let at = Position { lsn: 500, ..Position::default() };
+        let server = ServerFacts { republished: Some("pub".to_owned()), ..server(None) };
+        let judged = |confirmed, strategy| judge("s", &at, Some(&slot(confirmed)), &server, strategy, 0);
+        for confirmed in [400, 600] {
+            let Verdict::Gap { text, remake } = judged(confirmed, MismatchStrategy::NoValidation) else { panic!() };
+            assert!(remake && text.contains("when_needed"), "{text}");
+        }
+        let Verdict::LeaveOut(place, text) = judged(400, MismatchStrategy::TrustSlot) else { panic!() };
+        assert_eq!(place, Some(Lsn(500)));
+        assert!(text.contains("publication pub was dropped or made anew") && text.contains("500 bytes"), "{text}");
     }
 
     #[test]

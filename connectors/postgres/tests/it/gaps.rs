@@ -111,3 +111,58 @@ fn what_is_not_set_up_is_told_with_the_sql_to_run() {
     let text = told(&[("database.sslmode", "require")]);
     assert!(text.contains("ssl=on"), "{text}");
 }
+
+#[test]
+fn a_publication_that_was_dropped_or_made_anew_meanwhile_is_a_gap() {
+    for (server, passes_over) in [(Server::start(), false), (Server::newer(&[]), true)] {
+        server.sql("CREATE TABLE t (id int PRIMARY KEY)");
+        let offsets = Offsets::default();
+        let mut run = server.source(&[NO_DATA], &offsets);
+        wait_for_slot(&server, &mut run);
+        server.sql("INSERT INTO t VALUES (1)");
+        run.take(1).unwrap();
+        run.commit().unwrap();
+        run.stop();
+        server.sql("DROP PUBLICATION dbz_publication");
+        server.sql("INSERT INTO t VALUES (2)");
+        let told = || {
+            let mut run = server.source(&[NO_DATA], &offsets);
+            let error = run.take_error();
+            run.stop();
+            assert_eq!(error.kind, ErrorKind::Fatal);
+            for words in ["publication dbz_publication was dropped", "bytes of log", "when_needed"] {
+                assert!(error.message.contains(words), "{error}");
+            }
+        };
+        told();
+        assert_eq!(server.sql("SELECT count(*) FROM pg_publication"), "0", "a try that fails makes none");
+        server.sql("CREATE PUBLICATION dbz_publication FOR ALL TABLES");
+        told();
+        told();
+        if passes_over {
+            let mut run = server.source(&[NO_DATA, ("offset.mismatch.strategy", "trust_slot")], &offsets);
+            wait_for_slot(&server, &mut run);
+            server.sql("INSERT INTO t VALUES (3)");
+            assert_eq!(changes(&run.take(1).unwrap()), [json!(["c", {"id": 3}])]);
+            assert!(run.context.warnings().iter().any(|text| text.contains("left out")));
+            run.commit().unwrap();
+            run.stop();
+            // Another one, while the one before is there still, is the user's choice.
+            server.sql("CREATE PUBLICATION other FOR ALL TABLES");
+            let mut run = server.source(&[NO_DATA, ("publication.name", "other")], &offsets);
+            wait_for_slot(&server, &mut run);
+            server.sql("INSERT INTO t VALUES (4)");
+            assert_eq!(changes(&run.take(1).unwrap()), [json!(["c", {"id": 4}])]);
+            run.commit().unwrap();
+            run.stop();
+            server.sql("DROP PUBLICATION dbz_publication, other; CREATE PUBLICATION dbz_publication FOR ALL TABLES");
+        }
+        let rows = server.sql("SELECT count(*) FROM t").parse().unwrap();
+        let mut run = server.source(&[("snapshot.mode", "when_needed")], &offsets);
+        let read = changes(&run.take(rows).unwrap());
+        assert!(rows >= 2 && read.iter().all(|change| change[0] == "r"), "{read:?}");
+        server.sql("INSERT INTO t VALUES (5)");
+        assert_eq!(changes(&run.take(1).unwrap()), [json!(["c", {"id": 5}])]);
+        run.stop();
+    }
+}
