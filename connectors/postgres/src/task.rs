@@ -124,9 +124,11 @@ impl Running {
     }
 
     fn taken(&mut self, chunk: Chunk) -> Result<SourceBatch> {
-        self.failures = 0;
         let mut checkpoints = Vec::new();
         let after = chunk.records.len();
+        if after > 0 {
+            self.failures = 0;
+        }
         for (relation, offset) in chunk.shapes {
             let partition = shape::partition(&self.settings.config.capture.topic_prefix, relation);
             self.begin.shapes.insert(relation, offset.clone());
@@ -134,6 +136,10 @@ impl Running {
         }
         if let Some(offset) = chunk.offset {
             let position = Position::from_offset(&offset).map_err(ConnectorError::fatal)?;
+            // A snapshot's first offset comes before anything of it was read.
+            if !position.in_snapshot() {
+                self.failures = 0;
+            }
             self.begin.again |= !position.in_snapshot();
             self.begin.position = Some(position);
             checkpoints.push(Checkpoint { after, partition: Arc::clone(&self.partition), offset, reach: Reach::All });

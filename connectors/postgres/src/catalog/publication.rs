@@ -123,9 +123,10 @@ impl Publication {
         format!("ALTER PUBLICATION {} ADD TABLE {}", identifier(&self.name), table.quoted())
     }
 
-    /// Adds a table.
+    /// Adds a table, without waiting long for one that is locked.
     pub async fn add(&self, sql: &Sql, table: &TableId) -> Result<()> {
-        sql.execute(&format!("publication {} can't be altered", self.name), &self.adding(table)).await
+        let statements = format!("SET LOCAL lock_timeout = 1000; {}", self.adding(table));
+        sql.execute(&format!("publication {} can't be altered", self.name), &statements).await
     }
 
     /// Whether it is there, and then whether it is of all tables.

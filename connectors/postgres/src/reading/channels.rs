@@ -40,6 +40,8 @@ impl Engine {
         // What people ask for by REST is not to wait for long.
         let every = self.settings.config.snapshot.signal_poll;
         streaming.signals.look = Instant::now() + every.clamp(Duration::from_millis(50), Duration::from_secs(1));
+        // Signals that are taken are followed now: the session sleeps most of the time, and may have been ended.
+        self.awake().await?;
         let signals = self.settings.context.take_signals();
         let any = !signals.is_empty();
         for signal in signals {

@@ -23,7 +23,7 @@ use crate::{
     signal::{Asked, Incremental, Signal},
     table::{DecodedRow, Table, line_field},
 };
-use levada_connector_api::{Bytes, Done, Value};
+use levada_connector_api::{Bytes, Done, ErrorKind, Value};
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
@@ -61,8 +61,8 @@ struct Window {
     /// Where the log ended behind its reading.
     end: u64,
     table: Table,
-    /// Rows in order, and the place of each key in them.
-    rows: Vec<Option<DecodedRow>>,
+    /// Rows in order with the bytes that they came in, and the place of each key in them.
+    rows: Vec<Option<(DecodedRow, usize)>>,
     keys: HashMap<String, usize>,
     last: Vec<String>,
 }
@@ -153,7 +153,13 @@ impl Engine {
             Signal::Execute(asked) => {
                 let asked = self.asked(id, asked).await?;
                 if !asked.is_empty() {
-                    self.position.incremental.get_or_insert_default().tables.extend(asked);
+                    let waiting = &mut self.position.incremental.get_or_insert_default().tables;
+                    // What waits to be read anyway is not read twice.
+                    for asked in asked {
+                        if !waiting.iter().skip(1).any(|other| *other == asked) {
+                            waiting.push(asked);
+                        }
+                    }
                 }
             }
             Signal::Stop(patterns) => {
@@ -208,9 +214,9 @@ impl Engine {
             mark: SnapshotMark::Incremental,
         };
         let read = window.keys.len() as u64;
-        for row in window.rows.into_iter().flatten() {
+        for (row, bytes) in window.rows.into_iter().flatten() {
             let record = self.emitter.read(&window.table, row, &moment);
-            self.batch.grow(2048);
+            self.batch.grow(bytes + 2048);
             self.batch.records.push(record);
         }
         if let Some(state) = &mut self.position.incremental {
@@ -255,7 +261,19 @@ impl Engine {
                 tracing::info!(connector = self.settings.context.connector(), "the incremental snapshot is complete");
                 return Ok(());
             };
-            match self.chunk(streaming, asked, &state).await? {
+            let chunk = match self.chunk(streaming, asked, &state).await {
+                // A filter that is no SQL, a table that may not be read: trying again helps nobody, and the stream goes on.
+                Err(error @ Error::Server { .. }) if error.kind() != ErrorKind::Retriable => {
+                    self.settings.context.warn(&format!(
+                        "the incremental snapshot of table {} is given up: {error}. Ask for it again when that is mended",
+                        asked.table
+                    ));
+                    self.sql.execute("a chunk can't be left", "ROLLBACK").await?;
+                    Chunk::None
+                }
+                other => other?,
+            };
+            match chunk {
                 Chunk::Window(window) => streaming.signals.window = Some(*window),
                 Chunk::Early => {
                     streaming.signals.wake = Some(Instant::now() + PATIENCE);
@@ -315,7 +333,7 @@ impl Engine {
             match window.table.decode_line(&line) {
                 Ok(row) => {
                     window.keys.insert(name(&window.table.key_of(&row)), window.rows.len());
-                    window.rows.push(Some(row));
+                    window.rows.push(Some((row, line.len())));
                 }
                 Err(error) => self.undecoded(error.to_string())?,
             }

@@ -90,7 +90,14 @@ impl<'a> Rows<'a> {
             if self.shared.stopping() {
                 return Err(Error::Stopped);
             }
-            let Some(planned) = self.waiting.borrow_mut().pop_front() else { return Ok(()) };
+            let planned = self.waiting.borrow_mut().pop_front();
+            let Some(planned) = planned else {
+                // All is read: a session that is not needed any more may also have been ended.
+                if let Err(error) = reader.execute("the snapshot can't be ended", "COMMIT").await {
+                    tracing::debug!(%error, "a session of the snapshot ends without its commit");
+                }
+                return Ok(());
+            };
             self.table(reader, &planned).await?;
         }
     }

@@ -84,9 +84,6 @@ impl Engine {
         let rows = Rows::new(self, waiting, moment, xmin);
         try_join_all(readers.iter().map(|reader| rows.read(reader))).await?;
         rows.end();
-        for reader in &readers {
-            reader.execute("the snapshot can't be ended", "COMMIT").await?;
-        }
         (self.position.snapshot, self.position.progress) = (Some(true), None);
         self.position.micros = now_micros();
         self.checkpoint().await?;
@@ -167,7 +164,9 @@ impl Engine {
     /// Where a table goes on: behind the pages that an earlier try has read, when they still mean the same. `xmin` is the
     /// oldest transaction whose end this try may not see.
     pub(super) fn resumed(&self, info: &TableInfo, name: &str, xmin: u64) -> Current {
-        let stored = self.position.progress.iter().flat_map(|progress| &progress.current);
+        // What the user chose to read is not known by its pages.
+        let pages = self.position.progress.iter().filter(|_| self.select_override(&info.id).is_none());
+        let stored = pages.flat_map(|progress| &progress.current);
         let mut stored = stored.filter(|current| current.table == name && current.file == info.file);
         stored.next().cloned().unwrap_or_else(|| Current { table: name.to_owned(), file: info.file, page: 0, xmin })
     }

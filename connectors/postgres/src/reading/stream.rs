@@ -225,10 +225,10 @@ impl Engine {
         if self.batch.records.is_empty() {
             return Ok(());
         }
+        let waited = Instant::now();
         self.reselect(streaming, interval).await?;
         streaming.idle_at = Instant::now();
         streaming.settled = self.position.commit.unwrap_or(0);
-        let waited = Instant::now();
         self.position.transaction = self.emitter.transaction().cloned();
         let age = now_micros().saturating_sub(self.position.micros).max(0);
         self.shared.telling.lag(Duration::from_micros(age.unsigned_abs()));
@@ -239,7 +239,7 @@ impl Engine {
             streaming.tell(if manual { 0 } else { shared.stored() }).await
         })
         .await?;
-        // While the log was slow nobody listened to the server.
+        // While tables were read and the log was slow nobody listened to the server.
         streaming.heard_at += waited.elapsed();
         Ok(())
     }

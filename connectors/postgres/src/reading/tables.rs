@@ -27,6 +27,14 @@ pub async fn connect(config: &SourceConfig, dialer: &Dialer, login: &Login) -> R
 }
 
 impl Engine {
+    /// Opens the SQL session again when it has ended: it sleeps most of the time, and nobody keeps such sessions for ever.
+    pub(super) async fn awake(&mut self) -> Result<()> {
+        if self.sql.is_closed() {
+            self.sql = connect(&self.settings.config, &self.dialer, &self.login).await?;
+        }
+        Ok(())
+    }
+
     /// Number and name of every captured table.
     pub(super) async fn captured(&self) -> Result<Vec<(u32, TableId)>> {
         let mut tables = catalog::list_tables(&self.sql, self.settings.config.streaming.via_partition_root).await?;

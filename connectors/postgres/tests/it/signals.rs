@@ -308,3 +308,23 @@ fn signals_come_from_the_worker_a_topic_and_a_file() {
     assert_eq!(run.context.signal_topic(), Some(topic(&[(0, 7)])), "what was followed is not followed again");
     run.stop();
 }
+
+#[test]
+fn what_can_t_be_read_is_told_and_the_stream_goes_on() {
+    let server = Server::start();
+    server.sql(&format!("{SIGNALS} CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE pair (a int PRIMARY KEY)"));
+    server.sql("INSERT INTO t VALUES (1, 0); INSERT INTO pair VALUES (7)");
+    let mut run = server.source(&KEYS, &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    server.sql(
+        r#"INSERT INTO signals VALUES ('1', 'execute-snapshot', '{"data-collections": ["public.t", "public.pair"],
+           "additional-conditions": [{"data-collection": "public.t", "filter": "idd > 5"}]}')"#,
+    );
+    let records = run.take(1).unwrap();
+    assert_eq!((is_read(&records[0]), records[0].topic.as_ref()), (true, "p.public.pair"));
+    let warned = run.context.warnings();
+    assert!(warned.iter().any(|text| text.contains("public.t is given up") && text.contains("idd")), "{warned:?}");
+    server.sql("INSERT INTO t VALUES (2, 0)");
+    assert!(!is_read(&run.take(1).unwrap()[0]));
+    run.stop();
+}
