@@ -22,6 +22,8 @@ pub struct Published {
 pub enum Change {
     /// It was dropped: there is nothing more to capture.
     Dropped(String),
+    /// It was renamed, and the lists do not choose its new name.
+    Renamed(String, String),
     /// Changes are missing.
     Gap(Error),
 }
@@ -67,20 +69,32 @@ impl Published {
             if comes_by_root(sql, oid, &now).await? {
                 continue;
             }
-            let query = format!("SELECT FROM pg_class WHERE oid = {oid}");
-            changes.push(match sql.row(action, &query).await? {
-                None => Change::Dropped(table.clone()),
-                Some(_) => Change::Gap(Error::Gap(format!(
-                    "table {table} is captured and not in publication {name} any more: its changes are missing from then \
-                     on. Run ALTER PUBLICATION {} ADD TABLE {table} and reset the connector's offsets for a new \
-                     snapshot, or leave it out by table.exclude.list",
-                    identifier(name)
-                ))),
-            });
+            changes.push(became(sql, oid, table, name, filters).await?);
         }
         self.tables = now;
         Ok(changes)
     }
+}
+
+/// What became of `table`, which was captured and is not among the publication's captured tables any more.
+async fn became(sql: &Sql, oid: &str, table: &str, publication: &str, filters: &Filters) -> Result<Change> {
+    let query = format!(
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}"
+    );
+    let Some(row) = sql.row("a table can't be looked at", &query).await? else {
+        return Ok(Change::Dropped(table.to_owned()));
+    };
+    if let (Some(schema), Some(name)) = (row.get(0), row.get(1))
+        && !filters.table(schema, name)
+    {
+        return Ok(Change::Renamed(table.to_owned(), format!("{}.{}", identifier(schema), identifier(name))));
+    }
+    Ok(Change::Gap(Error::Gap(format!(
+        "table {table} is captured and not in publication {publication} any more: its changes are missing from then on. Run \
+         ALTER PUBLICATION {} ADD TABLE {table} and reset the connector's offsets for a new snapshot, or leave it out by \
+         table.exclude.list",
+        identifier(publication)
+    ))))
 }
 
 /// Whether a table has become a partition of one that is published, and its rows come as that one's.

@@ -132,6 +132,10 @@ impl Tables {
         for change in self.published.look(sql, name, &self.filters).await? {
             match change {
                 Change::Dropped(table) => settings.context.warn(&format!("captured table {table} was dropped")),
+                Change::Renamed(table, name) => settings.context.warn(&format!(
+                    "captured table {table} is {name} now, which table.include.list and its like do not choose: its \
+                     changes do not come from then on"
+                )),
                 Change::Gap(error) => return Ok(Some(error)),
             }
         }

@@ -203,6 +203,31 @@ fn a_table_that_is_not_published_any_more_fails_the_task_and_a_dropped_one_is_to
     run.stop();
 }
 
+/// As tables are exchanged: the new one has the name, and the old one is kept under another.
+#[test]
+fn a_table_that_is_renamed_out_of_what_is_captured_is_told_and_its_successor_comes() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
+    let keys = [NO_DATA, ("publication.autocreate.mode", "filtered"), ("table.include.list", "public.t,public.u")];
+    let mut run = server.source(&keys, &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    wait_for_look(&mut run);
+    server.sql("ALTER TABLE t RENAME TO t_old; CREATE TABLE t (id int PRIMARY KEY)");
+    let told = "captured table \"public\".\"t\" is \"public\".\"t_old\" now";
+    let has_come = |run: &SourceRun, text: &str| run.context.warnings().iter().any(|told| told.contains(text));
+    let mut records = run.poll_until(|run| has_come(run, told) && has_come(run, "public.t is new"));
+    server.sql("INSERT INTO t_old VALUES (1); INSERT INTO t VALUES (2)");
+    all(&mut run, &mut records, 1);
+    assert_eq!(changes(&records), [json!(["c", {"id": 2}])]);
+    // The old one leaves the publication too, and another schema takes the other out of what is captured.
+    server.sql("ALTER PUBLICATION dbz_publication DROP TABLE t_old; CREATE SCHEMA s; ALTER TABLE u SET SCHEMA s");
+    run.poll_until(|run| has_come(run, "is \"s\".\"u\" now"));
+    server.sql("INSERT INTO t VALUES (3)");
+    let mut records = Vec::new();
+    all(&mut run, &mut records, 1);
+    run.stop();
+}
+
 #[test]
 fn a_thousand_tables_are_read_and_streamed() {
     let server = Server::with(&["max_locks_per_transaction=2000", "log_statement=all"]);
