@@ -3,7 +3,10 @@
 //! Ours say which server and publication the position is of (`levada_system`, `levada_timeline`, `levada_publication`),
 //! and how far a snapshot has come (`levada_snapshot`). Debezium leaves keys alone that it does not know.
 
-use crate::{event::TransactionCount, signal::Incremental};
+use crate::{
+    event::TransactionCount,
+    signal::{Asked, Incremental},
+};
 use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
 use serde_json::{Value, json};
 use std::{cmp::Ordering, collections::BTreeMap};
@@ -11,6 +14,8 @@ use std::{cmp::Ordering, collections::BTreeMap};
 /// How far a snapshot has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// Tables that a signal has asked for, while the stream stands still; none in a snapshot of all tables.
+    pub asked: Vec<Asked>,
     /// Tables that are read.
     pub done: Vec<String>,
     /// The tables that are being read.
@@ -110,6 +115,11 @@ impl Position {
     /// Whether a snapshot has begun and is not complete.
     pub fn in_snapshot(&self) -> bool {
         self.snapshot == Some(false)
+    }
+
+    /// The blocking snapshot that a signal has asked for and that is not complete.
+    pub fn blocking(&mut self) -> Option<&mut Progress> {
+        self.progress.as_mut().filter(|progress| !progress.asked.is_empty())
     }
 
     /// Where streaming goes on.
@@ -237,7 +247,11 @@ impl Progress {
     fn to_json(&self) -> Value {
         let current = |current: &Current| json!({ "table": current.table, "file": current.file, "page": current.page, "xmin": current.xmin });
         let current: Vec<_> = self.current.iter().map(current).collect();
-        json!({ "done": self.done, "current": current })
+        let mut value = json!({ "done": self.done, "current": current });
+        if !self.asked.is_empty() {
+            value["asked"] = self.asked.iter().map(Asked::to_json).collect();
+        }
+        value
     }
 
     fn from_json(value: &Value) -> Option<Self> {
@@ -256,7 +270,8 @@ impl Progress {
             // Of a version that read one table at a time.
             other => other.and_then(current).into_iter().collect(),
         };
-        Some(Self { done, current })
+        let asked = value.get("asked").and_then(Value::as_array).into_iter().flatten();
+        Some(Self { asked: asked.filter_map(Asked::from_json).collect(), done, current })
     }
 }
 
@@ -280,6 +295,7 @@ mod tests {
             events: 2,
             snapshot: Some(false),
             progress: Some(Progress {
+                asked: vec![Asked { table: "a.b".to_owned(), filter: Some("x".to_owned()) }],
                 done: vec!["a.b".to_owned()],
                 current: vec![Current { table: "c.d".to_owned(), file: 9, page: 4, xmin: 3 }],
             }),

@@ -2,13 +2,26 @@
 
 use serde_json::{Value, json};
 
-/// A table of an incremental snapshot.
+/// A table of a snapshot that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// Table, `schema.table`.
     pub table: String,
-    /// Condition that its rows must meet.
+    /// Condition that its rows must meet; for a blocking snapshot it may be a whole query too.
     pub filter: Option<String>,
+}
+
+impl Asked {
+    /// As a part of an offset.
+    pub fn to_json(&self) -> Value {
+        json!({ "table": self.table, "filter": self.filter })
+    }
+
+    /// Of an offset.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let filter = value.get("filter").and_then(Value::as_str).map(str::to_owned);
+        Some(Self { table: value.get("table")?.as_str()?.to_owned(), filter })
+    }
 }
 
 /// How far an incremental snapshot has come; in the offset, so that it goes on after a restart.
@@ -31,8 +44,7 @@ pub struct Incremental {
 impl Incremental {
     /// As a part of an offset.
     pub fn to_json(&self) -> Value {
-        let tables: Vec<_> =
-            self.tables.iter().map(|asked| json!({ "table": asked.table, "filter": asked.filter })).collect();
+        let tables: Vec<_> = self.tables.iter().map(Asked::to_json).collect();
         json!({
             "tables": tables, "last": self.last, "most": self.most, "paused": self.paused, "read": self.read,
             "done": self.done,
@@ -45,12 +57,8 @@ impl Incremental {
             let texts = value.get(name)?.as_array()?;
             texts.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         };
-        let asked = |asked: &Value| {
-            let filter = asked.get("filter").and_then(Value::as_str).map(str::to_owned);
-            Some(Asked { table: asked.get("table")?.as_str()?.to_owned(), filter })
-        };
         Some(Self {
-            tables: value.get("tables")?.as_array()?.iter().filter_map(asked).collect(),
+            tables: value.get("tables")?.as_array()?.iter().filter_map(Asked::from_json).collect(),
             last: key("last"),
             most: key("most"),
             paused: value.get("paused").and_then(Value::as_bool).unwrap_or(false),
@@ -74,6 +82,8 @@ impl Incremental {
 pub enum Signal {
     /// Read tables, patterns of `schema.table`, while the stream goes on.
     Execute(Vec<Asked>),
+    /// Read tables while the stream stands still.
+    Block(Vec<Asked>),
     /// Read no more of these; of none, when the list is empty.
     Stop(Vec<String>),
     /// Wait.
@@ -98,8 +108,9 @@ impl Signal {
         Ok(Some(match kind {
             "execute-snapshot" => {
                 let way = data.get("type").and_then(Value::as_str).unwrap_or("incremental");
-                if !way.eq_ignore_ascii_case("incremental") {
-                    return Err(format!("snapshots of type {way} do not exist yet; use incremental"));
+                let blocks = way.eq_ignore_ascii_case("blocking");
+                if !blocks && !way.eq_ignore_ascii_case("incremental") {
+                    return Err(format!("snapshots of type {way} do not exist; use incremental or blocking"));
                 }
                 if data.get("surrogate-key").is_some_and(|key| !key.is_null()) {
                     return Err("surrogate keys do not exist yet; use message.key.columns".to_owned());
@@ -113,7 +124,8 @@ impl Signal {
                         all.iter().find(|one| one.get("data-collection").and_then(Value::as_str) == Some(table))?;
                     own.get("filter").and_then(Value::as_str).map(str::to_owned)
                 };
-                Self::Execute(names().into_iter().map(|table| Asked { filter: filter(&table), table }).collect())
+                let asked = names().into_iter().map(|table| Asked { filter: filter(&table), table }).collect();
+                if blocks { Self::Block(asked) } else { Self::Execute(asked) }
             }
             "stop-snapshot" => Self::Stop(names()),
             "pause-snapshot" => Self::Pause,
@@ -138,7 +150,10 @@ mod tests {
         assert_eq!(Signal::parse("execute-snapshot", Some(data)).unwrap(), Some(expected));
         assert_eq!(Signal::parse("stop-snapshot", Some("{}")).unwrap(), Some(Signal::Stop(Vec::new())));
         assert_eq!(Signal::parse("anything", None).unwrap(), None);
-        for data in ["", "x", r#"{"data-collections": ["a.b"], "type": "blocking"}"#] {
+        let data = r#"{"data-collections": ["public.t"], "type": "BLOCKING"}"#;
+        let expected = Signal::Block(vec![asked("public.t", None)]);
+        assert_eq!(Signal::parse("execute-snapshot", Some(data)).unwrap(), Some(expected));
+        for data in ["", "x", r#"{"data-collections": ["a.b"], "type": "whole"}"#] {
             assert!(Signal::parse("execute-snapshot", Some(data)).is_err(), "{data}");
         }
     }

@@ -66,8 +66,9 @@ fn checked(body: Map<String, Value>, known: &[&str]) -> Result<Map<String, Value
             "additional-conditions" if !each(value, &|one| text(&one["data-collection"]) && text(&one["filter"])) => {
                 "it must be an array of {\"data-collection\", \"filter\"}"
             }
-            "type" if is_word(value, "blocking") => "blocking snapshots do not exist yet; use incremental",
-            "type" if !is_word(value, "incremental") => "it must be incremental",
+            "type" if !["incremental", "blocking"].iter().any(|kind| is_word(value, kind)) => {
+                "it must be incremental or blocking"
+            }
             "surrogate-key" if !text(value) => "it must be the name of a column",
             _ => continue,
         };

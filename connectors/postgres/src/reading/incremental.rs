@@ -95,6 +95,11 @@ impl Signals {
         };
     }
 
+    /// The chunk that waits is read again later.
+    pub fn put_back(&mut self) {
+        (self.window, self.wake) = (None, None);
+    }
+
     /// A row of a table changed: the chunk's is older.
     pub fn changed(&mut self, table: &Table, key: &Value) {
         if let Some(window) = self.window.as_mut().filter(|window| window.table.id == table.id)
@@ -161,6 +166,10 @@ impl Engine {
                         }
                     }
                 }
+            }
+            Signal::Block(asked) => {
+                let asked = self.asked(id, asked).await?;
+                self.ask_blocking(asked);
             }
             Signal::Stop(patterns) => {
                 let patterns = (!patterns.is_empty()).then(|| Patterns::new(&patterns));
@@ -231,6 +240,24 @@ impl Engine {
         let row = self.sql.row("the server's clock can't be read", "SELECT clock_timestamp()").await?;
         let since = row.as_ref().and_then(|row| row.get(0)).unwrap_or("infinity");
         Ok(Seen::beginning(&visible, since))
+    }
+
+    /// Whether a snapshot that is taken now is not older than what the stream has shown; while `what` has to wait, the next
+    /// try is put off.
+    pub(super) async fn sees_all(&mut self, streaming: &mut Streaming, what: &str) -> Result<bool> {
+        if streaming.signals.wake.is_some_and(|wake| wake > Instant::now()) {
+            return Ok(false);
+        }
+        let visible = self.visible_now().await?;
+        let signals = &mut streaming.signals;
+        signals.seen.forget(&visible);
+        if signals.seen.hidden().is_none() && !self.hides(&signals.seen).await? {
+            signals.put_off = None;
+            return Ok(true);
+        }
+        signals.wake = Some(Instant::now() + PATIENCE);
+        self.tell_waiting(signals, what);
+        Ok(false)
     }
 
     async fn visible_now(&mut self) -> Result<Snapshot> {
@@ -354,7 +381,7 @@ impl Engine {
         let hidden = streaming.signals.seen.hidden().is_some();
         if hidden || self.hides(&streaming.signals.seen).await? {
             self.sql.execute("the chunk can't be put off", "ROLLBACK -- a chunk is put off").await?;
-            self.tell_waiting(&mut streaming.signals, asked);
+            self.tell_waiting(&mut streaming.signals, &format!("incremental snapshot of {}", asked.table));
             return Ok(None);
         }
         streaming.signals.put_off = None;
@@ -428,14 +455,13 @@ impl Engine {
     }
 
     /// Says once that a snapshot waits for other transactions, when that takes long.
-    fn tell_waiting(&self, signals: &mut Signals, asked: &Asked) {
+    fn tell_waiting(&self, signals: &mut Signals, what: &str) {
         let since = *signals.put_off.get_or_insert_with(Instant::now);
         if !signals.told && since.elapsed() > LONG {
             signals.told = true;
             self.settings.context.warn(&format!(
-                "the incremental snapshot of {} waits for transactions that are in the log but that other sessions do not \
-                 see, or that began before this task did (pg_stat_activity has them): is a synchronous standby away?",
-                asked.table
+                "the {what} waits for transactions that are in the log but that other sessions do not see, or that began \
+                 before this task did (pg_stat_activity has them): is a synchronous standby away?"
             ));
         }
     }

@@ -37,6 +37,8 @@ const TID_RANGE_VERSION: u32 = 140_000;
 pub(super) struct Planned {
     pub info: TableInfo,
     pub table: Table,
+    /// Condition that its rows must meet, or a query in its place.
+    pub filter: Option<String>,
     /// Rows, about.
     pub estimate: u64,
 }
@@ -113,7 +115,7 @@ impl<'a> Rows<'a> {
     }
 
     async fn table(&self, reader: &Sql, planned: &Planned) -> Result<()> {
-        let Planned { info, table, estimate } = planned;
+        let Planned { info, table, estimate, .. } = planned;
         let name = info.id.to_string();
         let mut reading = Reading {
             table,
@@ -124,10 +126,10 @@ impl<'a> Rows<'a> {
         };
         let mut current = self.state.borrow().engine.resumed(info, &name, self.xmin);
         if current.page > 0 {
-            self.copy(reader, &mut reading, &moved_rows(info, table, &current)).await?;
+            self.copy(reader, &mut reading, &moved_rows(planned, &current)).await?;
         }
         loop {
-            let (sql, is_last) = self.range(info, table, current.page);
+            let (sql, is_last) = self.range(planned, current.page);
             self.copy(reader, &mut reading, &sql).await?;
             if is_last {
                 break;
@@ -149,12 +151,12 @@ impl<'a> Rows<'a> {
     }
 
     /// The statement for the range from a page on, and whether it is the last.
-    fn range(&self, info: &TableInfo, table: &Table, from: u64) -> (String, bool) {
+    fn range(&self, planned: &Planned, from: u64) -> (String, bool) {
         let engine = &*self.state.borrow().engine;
-        let whole =
-            engine.version < TID_RANGE_VERSION || info.kind != b'r' || engine.select_override(&info.id).is_some();
+        let info = &planned.info;
+        let whole = engine.version < TID_RANGE_VERSION || info.kind != b'r' || engine.select_of(planned).is_some();
         let is_last = whole || from + RANGE_PAGES >= info.pages;
-        (engine.copy_statement(info, table, from, (!is_last).then_some(from + RANGE_PAGES)), is_last)
+        (engine.copy_statement(planned, from, (!is_last).then_some(from + RANGE_PAGES)), is_last)
     }
 
     async fn ended(&self, name: String, last: Option<Last>) -> Result<()> {

@@ -53,9 +53,6 @@ impl Engine {
             self.position.progress = Some(Progress::default());
         }
         (self.position.tx_id, self.position.snapshot) = (tx_id, Some(false));
-        let xmin =
-            reader.row("the snapshot can't be looked at", "SELECT txid_snapshot_xmin(txid_current_snapshot())").await?;
-        let xmin = xmin.as_ref().and_then(|row| row.get(0)).and_then(|text| text.parse().ok()).unwrap_or(0);
         let moment = Moment {
             micros: now_micros(),
             tx_id,
@@ -67,15 +64,37 @@ impl Engine {
         };
         self.checkpoint().await?;
         let order = self.snapshot_tables(&reader, captured).await?;
+        self.read_tables(reader, order, moment, Some(upto)).await?;
+        (self.position.snapshot, self.position.progress) = (Some(true), None);
+        self.position.micros = now_micros();
+        self.checkpoint().await?;
+        self.shared.telling.end_snapshot();
+        Ok(())
+    }
+
+    /// Reads tables on a session whose snapshot has begun, and on more of them, with the conditions of their rows. Their
+    /// shapes are told when it is said up to where the snapshot has everything.
+    pub(super) async fn read_tables(
+        &mut self,
+        reader: Sql,
+        order: Vec<(TableInfo, Option<String>)>,
+        moment: Moment,
+        upto: Option<u64>,
+    ) -> Result<()> {
+        let xmin =
+            reader.row("the snapshot can't be looked at", "SELECT txid_snapshot_xmin(txid_current_snapshot())").await?;
+        let xmin = xmin.as_ref().and_then(|row| row.get(0)).and_then(|text| text.parse().ok()).unwrap_or(0);
         self.lock(&reader, &order).await?;
         let mut waiting = VecDeque::with_capacity(order.len());
-        for info in order {
+        for (info, filter) in order {
             let (table, _) = self.plan_of(&info).await?;
-            self.snapshot_shape(&info, &moment, upto);
+            if let Some(upto) = upto {
+                self.snapshot_shape(&info, &moment, upto);
+            }
             if self.is_full() {
                 self.checkpoint().await?;
             }
-            waiting.push_back(Planned { estimate: estimate(&reader, &info).await?, info, table });
+            waiting.push_back(Planned { estimate: estimate(&reader, &info).await?, info, table, filter });
         }
         let done = self.position.progress.as_ref().map_or(0, |progress| progress.done.len());
         let estimates: Vec<_> = waiting.iter().map(|planned| planned.estimate).collect();
@@ -84,10 +103,6 @@ impl Engine {
         let rows = Rows::new(self, waiting, moment, xmin);
         try_join_all(readers.iter().map(|reader| rows.read(reader))).await?;
         rows.end();
-        (self.position.snapshot, self.position.progress) = (Some(true), None);
-        self.position.micros = now_micros();
-        self.checkpoint().await?;
-        self.shared.telling.end_snapshot();
         Ok(())
     }
 
@@ -111,31 +126,46 @@ impl Engine {
     }
 
     /// The tables still to be read, in order.
-    async fn snapshot_tables(&self, reader: &Sql, captured: &[(u32, TableId)]) -> Result<Vec<TableInfo>> {
+    pub(super) async fn snapshot_tables(
+        &self,
+        reader: &Sql,
+        captured: &[(u32, TableId)],
+    ) -> Result<Vec<(TableInfo, Option<String>)>> {
         let config = &self.settings.config.snapshot;
         let include = config.include.as_ref().filter(|list| !list.is_empty()).map(|list| Patterns::new(list));
-        let done = self.position.progress.as_ref().map(|progress| progress.done.clone()).unwrap_or_default();
+        let progress = self.position.progress.clone().unwrap_or_default();
+        // A signal names its tables itself.
+        let asked = |id: &TableId| progress.asked.iter().find(|asked| asked.table == id.to_string());
         let wanted = |id: &TableId| {
             let name = id.to_string();
-            !done.contains(&name) && include.as_ref().is_none_or(|include| include.matches(&name))
+            let meant = match &include {
+                _ if !progress.asked.is_empty() => asked(id).is_some(),
+                include => include.as_ref().is_none_or(|include| include.matches(&name)),
+            };
+            meant && !progress.done.contains(&name)
         };
         let oids: Vec<_> = captured.iter().filter(|(_, id)| wanted(id)).map(|(oid, _)| *oid).collect();
         // One that was dropped meanwhile has no rows.
-        let mut infos = catalog::table_infos(reader, &oids).await?;
+        let infos = catalog::table_infos(reader, &oids).await?;
+        let filtered = |info: TableInfo| {
+            let filter = asked(&info.id).and_then(|asked| asked.filter.clone());
+            (info, filter)
+        };
+        let mut infos: Vec<_> = infos.into_iter().map(filtered).collect();
         match config.order_by_rows.as_str() {
-            "ascending" => infos.sort_by(|a, b| a.rows.total_cmp(&b.rows)),
-            "descending" => infos.sort_by(|a, b| b.rows.total_cmp(&a.rows)),
+            "ascending" => infos.sort_by(|(a, _), (b, _)| a.rows.total_cmp(&b.rows)),
+            "descending" => infos.sort_by(|(a, _), (b, _)| b.rows.total_cmp(&a.rows)),
             _ => {}
         }
         Ok(infos)
     }
 
-    async fn lock(&self, reader: &Sql, tables: &[TableInfo]) -> Result<()> {
+    async fn lock(&self, reader: &Sql, tables: &[(TableInfo, Option<String>)]) -> Result<()> {
         let config = &self.settings.config.snapshot;
         if config.locking != LockingMode::Shared || tables.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = tables.iter().map(|info| info.id.quoted()).collect();
+        let names: Vec<_> = tables.iter().map(|(info, _)| info.id.quoted()).collect();
         let query = format!(
             "SET lock_timeout = {}; LOCK TABLE {} IN ACCESS SHARE MODE",
             config.lock_timeout.as_millis(),
@@ -171,25 +201,31 @@ impl Engine {
         stored.next().cloned().unwrap_or_else(|| Current { table: name.to_owned(), file: info.file, page: 0, xmin })
     }
 
-    pub(super) fn select_override(&self, id: &TableId) -> Option<&String> {
+    /// The query that is read in the place of a table: a signal's, or that of the configuration.
+    pub(super) fn select_of<'a>(&'a self, planned: &'a Planned) -> Option<&'a str> {
+        if let Some(filter) = planned.filter.as_deref().filter(|filter| is_query(filter)) {
+            return Some(filter);
+        }
+        let id = &planned.info.id;
         let named = self.settings.config.snapshot.overrides.as_ref()?.iter().any(|name| *name == id.to_string());
-        named.then(|| self.settings.raw.get(&format!("snapshot.select.statement.overrides.{id}")))?
+        let select = named.then(|| self.settings.raw.get(&format!("snapshot.select.statement.overrides.{id}")))?;
+        select.map(String::as_str)
     }
 
     /// Reads a table's pages from `from`, before `to` when that is given.
-    pub(super) fn copy_statement(&self, info: &TableInfo, table: &Table, from: u64, to: Option<u64>) -> String {
+    pub(super) fn copy_statement(&self, planned: &Planned, from: u64, to: Option<u64>) -> String {
+        let Planned { info, table, .. } = planned;
         let columns: Vec<_> = table.column_names().iter().map(|name| identifier(name)).collect();
         let columns = columns.join(", ");
-        if let Some(select) = self.select_override(&info.id) {
-            return format!(
-                "COPY (SELECT {columns} FROM ({}) levada_override) TO STDOUT",
-                select.trim_end_matches([';', ' '])
-            );
+        let condition = planned.condition();
+        if let Some(select) = self.select_of(planned) {
+            let select = select.trim_end_matches([';', ' ']);
+            return format!("COPY (SELECT {columns} FROM ({select}) levada_override WHERE {condition}) TO STDOUT");
         }
         let (whole, quoted) = (from == 0 && to.is_none(), info.id.quoted());
         let computed = |name: &String| info.columns.iter().any(|column| column.generated && column.name == *name);
         // COPY of a table itself refuses columns that are computed.
-        if whole && info.kind == b'r' && !table.column_names().iter().any(computed) {
+        if whole && planned.filter.is_none() && info.kind == b'r' && !table.column_names().iter().any(computed) {
             // Without columns this is `COPY t ()`, which is no SQL; such a table has nothing but its count of rows.
             if table.column_names().is_empty() {
                 return format!("COPY (SELECT FROM {quoted}) TO STDOUT");
@@ -197,11 +233,11 @@ impl Engine {
             return format!("COPY {quoted} ({columns}) TO STDOUT");
         }
         let end = to.map(|to| format!(" AND ctid < '({to},0)'")).unwrap_or_default();
-        let range = if whole { String::new() } else { format!(" WHERE ctid >= '({from},0)'{end}") };
-        format!("COPY (SELECT {columns} FROM {quoted}{range}) TO STDOUT")
+        let range = if whole { String::new() } else { format!(" AND ctid >= '({from},0)'{end}") };
+        format!("COPY (SELECT {columns} FROM {quoted} WHERE {condition}{range}) TO STDOUT")
     }
 
-    async fn checkpoint(&mut self) -> Result<()> {
+    pub(super) async fn checkpoint(&mut self) -> Result<()> {
         self.flush(true, LONG, async || Ok(())).await
     }
 
@@ -222,10 +258,24 @@ impl Engine {
     }
 }
 
-async fn begin(reader: &Sql, exported: Option<&str>) -> Result<()> {
+pub(super) async fn begin(reader: &Sql, exported: Option<&str>) -> Result<()> {
     let import = exported.map(|name| format!("; SET TRANSACTION SNAPSHOT {}", literal(name))).unwrap_or_default();
     let query = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{import}");
     reader.execute("the snapshot can't be opened", &query).await
+}
+
+/// Whether a signal's filter is a query of its own, as Debezium has it for blocking snapshots.
+fn is_query(filter: &str) -> bool {
+    let word = filter.split_whitespace().next().unwrap_or_default();
+    word.eq_ignore_ascii_case("select") || word.eq_ignore_ascii_case("with")
+}
+
+impl Planned {
+    /// The condition of its rows.
+    fn condition(&self) -> String {
+        let filter = self.filter.as_deref().filter(|filter| !is_query(filter));
+        filter.map_or_else(|| "true".to_owned(), |filter| format!("({filter})"))
+    }
 }
 
 /// Rows of a table, as the statistics have them or, for one that was never looked through, as the planner guesses.
@@ -248,19 +298,20 @@ async fn seen_upto(reader: &Sql) -> Result<u64> {
     Ok(lsn.map_or(0, |lsn| lsn.0))
 }
 
-async fn current_transaction(reader: &Sql) -> Result<Option<i64>> {
+pub(super) async fn current_transaction(reader: &Sql) -> Result<Option<i64>> {
     let query = "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE txid_current() END";
     let row = reader.row("the transaction's number can't be read", query).await?;
     Ok(row.as_ref().and_then(|row| row.get(0)).and_then(|text| text.parse().ok()))
 }
 
 /// The rows that were written into pages behind which the reading stood, since it stood there.
-pub(super) fn moved_rows(info: &TableInfo, table: &Table, current: &Current) -> String {
-    let columns: Vec<_> = table.column_names().iter().map(|name| identifier(name)).collect();
+pub(super) fn moved_rows(planned: &Planned, current: &Current) -> String {
+    let columns: Vec<_> = planned.table.column_names().iter().map(|name| identifier(name)).collect();
     format!(
-        "COPY (SELECT {} FROM {} WHERE ctid < '({},0)' AND age(xmin) <= age('{}'::xid)) TO STDOUT",
+        "COPY (SELECT {} FROM {} WHERE {} AND ctid < '({},0)' AND age(xmin) <= age('{}'::xid)) TO STDOUT",
         columns.join(", "),
-        info.id.quoted(),
+        planned.info.id.quoted(),
+        planned.condition(),
         current.page,
         current.xmin & 0xffff_ffff
     )

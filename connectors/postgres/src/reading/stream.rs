@@ -171,10 +171,12 @@ impl Engine {
                 if self.is_full() {
                     self.deliver(streaming, interval).await?;
                 }
+                self.blocking(streaming, interval).await?;
             }
             self.deliver(streaming, interval).await?;
             self.settle(streaming).await?;
             self.channels(streaming).await?;
+            self.blocking(streaming, interval).await?;
             self.next_chunk(streaming).await?;
             if self.shared.stopping() {
                 return Err(Error::Stopped);

@@ -121,8 +121,7 @@ async fn snapshots_are_asked_of_running_sources() {
     for (body, text) in [
         (json!({}), "data-collections"),
         (json!({ "data-collections": [7] }), "data-collections"),
-        (json!({ "data-collections": ["a.b"], "type": "whole" }), "type: it must be incremental"),
-        (json!({ "data-collections": ["a.b"], "type": "blocking" }), "type: blocking snapshots do not exist yet"),
+        (json!({ "data-collections": ["a.b"], "type": "whole" }), "type: it must be incremental or blocking"),
         (json!({ "data-collections": ["a.b"], "tables": [] }), "Unknown key tables"),
         (json!({ "data-collections": ["a.b"], "additional-conditions": [{}] }), "additional-conditions"),
     ] {
