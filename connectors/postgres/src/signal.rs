@@ -101,14 +101,14 @@ impl Signal {
             None => Value::Null,
             Some(data) => serde_json::from_str(data).map_err(|_| "its data is no JSON".to_owned())?,
         };
+        let way = data.get("type").and_then(Value::as_str).unwrap_or("incremental");
+        let blocks = way.eq_ignore_ascii_case("blocking");
         let names = || -> Vec<String> {
             let names = data.get("data-collections").and_then(Value::as_array).into_iter().flatten();
             names.filter_map(|name| name.as_str().map(|name| name.trim().to_owned())).collect()
         };
         Ok(Some(match kind {
             "execute-snapshot" => {
-                let way = data.get("type").and_then(Value::as_str).unwrap_or("incremental");
-                let blocks = way.eq_ignore_ascii_case("blocking");
                 if !blocks && !way.eq_ignore_ascii_case("incremental") {
                     return Err(format!("snapshots of type {way} do not exist; use incremental or blocking"));
                 }
@@ -126,6 +126,11 @@ impl Signal {
                 };
                 let asked = names().into_iter().map(|table| Asked { filter: filter(&table), table }).collect();
                 if blocks { Self::Block(asked) } else { Self::Execute(asked) }
+            }
+            "stop-snapshot" | "pause-snapshot" | "resume-snapshot" if blocks => {
+                return Err(
+                    "a blocking snapshot ends by itself; only incremental ones are paused or stopped".to_owned()
+                );
             }
             "stop-snapshot" => Self::Stop(names()),
             "pause-snapshot" => Self::Pause,
@@ -153,6 +158,7 @@ mod tests {
         let data = r#"{"data-collections": ["public.t"], "type": "BLOCKING"}"#;
         let expected = Signal::Block(vec![asked("public.t", None)]);
         assert_eq!(Signal::parse("execute-snapshot", Some(data)).unwrap(), Some(expected));
+        assert!(Signal::parse("stop-snapshot", Some(data)).is_err());
         for data in ["", "x", r#"{"data-collections": ["a.b"], "type": "whole"}"#] {
             assert!(Signal::parse("execute-snapshot", Some(data)).is_err(), "{data}");
         }

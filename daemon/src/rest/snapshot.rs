@@ -43,6 +43,9 @@ pub async fn action(
         None | Some(Value::Null) => Map::new(),
         Some(body) => checked(dto::object(body)?, &["data-collections", "type"])?,
     };
+    if data.get("type").is_some_and(|kind| is_word(kind, "blocking")) {
+        return Err(wrong("type", "a blocking snapshot ends by itself; only incremental ones are paused or stopped"));
+    }
     if action != "stop" && data.contains_key("data-collections") {
         return Err(wrong("data-collections", "only stop takes it; leave it out"));
     }

@@ -117,6 +117,8 @@ async fn snapshots_are_asked_of_running_sources() {
     assert!(api.worker.log().iter().any(|line| line == signalled), "{:?}", api.worker.log());
     assert_eq!(api.call("POST", &format!("{path}/pause"), Value::Null).await.status, 202);
     assert_eq!(api.call("POST", &format!("{path}/stop"), body.clone()).await.status, 202);
+    let blocking = json!({ "type": "blocking" });
+    api.call("POST", &format!("{path}/stop"), blocking).await.is_error(400, "only incremental ones");
     api.call("POST", &format!("{path}/begin"), Value::Null).await.is_error(404, "pause, resume and stop");
     for (body, text) in [
         (json!({}), "data-collections"),
