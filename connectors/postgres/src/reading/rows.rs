@@ -124,7 +124,7 @@ impl<'a> Rows<'a> {
             first: true,
             rows: self.shared.telling.begin_table(&name, *estimate),
         };
-        let mut current = self.state.borrow().engine.resumed(info, &name, self.xmin);
+        let mut current = self.state.borrow().engine.resumed(planned, &name, self.xmin);
         if current.page > 0 {
             self.copy(reader, &mut reading, &moved_rows(planned, &current)).await?;
         }

@@ -193,9 +193,10 @@ impl Engine {
 
     /// Where a table goes on: behind the pages that an earlier try has read, when they still mean the same. `xmin` is the
     /// oldest transaction whose end this try may not see.
-    pub(super) fn resumed(&self, info: &TableInfo, name: &str, xmin: u64) -> Current {
+    pub(super) fn resumed(&self, planned: &Planned, name: &str, xmin: u64) -> Current {
+        let info = &planned.info;
         // What the user chose to read is not known by its pages.
-        let pages = self.position.progress.iter().filter(|_| self.select_override(&info.id).is_none());
+        let pages = self.position.progress.iter().filter(|_| self.select_of(planned).is_none());
         let stored = pages.flat_map(|progress| &progress.current);
         let mut stored = stored.filter(|current| current.table == name && current.file == info.file);
         stored.next().cloned().unwrap_or_else(|| Current { table: name.to_owned(), file: info.file, page: 0, xmin })
