@@ -9,7 +9,10 @@ use crate::{
 };
 use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
 use serde_json::{Value, json};
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// How far a snapshot has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct Position {
     pub progress: Option<Progress>,
     /// How far an incremental snapshot has come.
     pub incremental: Option<Incremental>,
+    /// Numbers of the captured tables, where they are remembered.
+    pub tables: Option<BTreeSet<u32>>,
     /// Offset of the next record in each partition of the topic of signals.
     pub signals: BTreeMap<i32, i64>,
     /// The server's identity.
@@ -189,6 +194,12 @@ impl Position {
         if let Some(incremental) = &self.incremental {
             set("levada_incremental", incremental.to_json());
         }
+        if let Some(tables) = &self.tables {
+            // By their distances: there may be many, and offsets are written often.
+            let mut before = 0;
+            let distances: Vec<_> = tables.iter().map(|oid| oid - std::mem::replace(&mut before, *oid)).collect();
+            set("levada_tables", json!(distances));
+        }
         if !self.signals.is_empty() {
             let signals: Vec<_> = self.signals.iter().collect();
             set("levada_signals", json!(signals));
@@ -217,6 +228,7 @@ impl Position {
             snapshot: started.then(|| flag("last_snapshot_record") || flag("snapshot_completed")),
             progress: offset.get("levada_snapshot").and_then(Progress::from_json),
             incremental: offset.get("levada_incremental").and_then(Incremental::from_json),
+            tables: offset.get("levada_tables").and_then(tables),
             signals: signals(offset),
             system: text("levada_system"),
             timeline: number("levada_timeline")?,
@@ -224,6 +236,15 @@ impl Position {
             transaction: transaction(offset),
         })
     }
+}
+
+fn tables(distances: &Value) -> Option<BTreeSet<u32>> {
+    let mut oid = 0_u32;
+    let mut next = |distance: &Value| {
+        oid = oid.checked_add(u32::try_from(distance.as_u64()?).ok()?)?;
+        Some(oid)
+    };
+    distances.as_array()?.iter().map(&mut next).collect()
 }
 
 fn signals(offset: &SourceOffset) -> BTreeMap<i32, i64> {
@@ -300,6 +321,7 @@ mod tests {
                 current: vec![Current { table: "c.d".to_owned(), file: 9, page: 4, xmin: 3 }],
             }),
             incremental: Some(Incremental { paused: true, ..Incremental::default() }),
+            tables: Some(BTreeSet::from([16_384, u32::MAX, 16_390])),
             signals: BTreeMap::from([(0, 5)]),
             system: Some("1".to_owned()),
             timeline: Some(1),

@@ -111,6 +111,10 @@ pub struct SnapshotConfig {
         group = "Snapshot"
     )]
     pub order_by_rows: String,
+    /// Tables that are captured since a restart and were not before: `incremental` reads their rows, as a signal would, `off`
+    /// streams their changes only. Levada's own; what is captured is remembered while it is on.
+    #[config(key = "snapshot.new.tables", default = "off", one_of("off", "incremental"), group = "Snapshot")]
+    pub new_tables: String,
     /// Table of signals, `schema.table`.
     #[config(key = "signal.data.collection", group = "Signals")]
     pub signal_table: Option<String>,

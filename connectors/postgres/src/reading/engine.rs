@@ -142,6 +142,7 @@ impl Engine {
         self.position = position.unwrap_or_default();
         (self.position.system, self.position.timeline) = (Some(server.system), Some(server.timeline));
         self.position.publication = self.publication.number();
+        self.know(&captured, matches!(course, Course::Snapshot { .. }));
         match course {
             Course::Snapshot { remake, keep_progress, stream } => {
                 if !keep_progress {

@@ -7,6 +7,7 @@ mod checks;
 mod engine;
 mod gap;
 mod incremental;
+mod known;
 mod messages;
 mod newcomers;
 mod published;

@@ -192,3 +192,33 @@ fn a_restart_in_the_midst_goes_on_with_the_rows_and_then_with_the_stream() {
     assert!(!offsets.get(&partition()).unwrap().contains_key("levada_snapshot"));
     run.stop();
 }
+
+/// A commit waits for a standby behind its record in the log: the stream shows it, and no other session sees it.
+#[test]
+fn rows_are_not_older_than_what_was_streamed() {
+    let server = Server::start();
+    server.sql(&format!("{SIGNALS} CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0), (2, 0)"));
+    let offsets = Offsets::default();
+    let mut run = server.source(&KEYS, &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    server.sql("SELECT pg_reload_conf()");
+    let mut held = server.begin("UPDATE t SET v = 1 WHERE id = 1");
+    assert_eq!(changes(&run.take(1).unwrap()), [serde_json::json!(["u", {"id": 1, "v": 1}])]);
+    server.sql(&format!("SET synchronous_commit = local; {}", signal("\"public.t\"", "")));
+    // The stream does not wait for it.
+    server.sql("SET synchronous_commit = local; INSERT INTO t VALUES (3, 3)");
+    assert_eq!(changes(&run.take(1).unwrap()), [serde_json::json!(["c", {"id": 3, "v": 3}])]);
+    run.expect_nothing();
+    server.sql("ALTER SYSTEM RESET synchronous_standby_names");
+    server.sql("SELECT pg_reload_conf()");
+    let read: BTreeMap<_, _> = run
+        .take(3)
+        .unwrap()
+        .iter()
+        .map(|record| (json(&record.key)["id"].as_i64().unwrap(), json(&record.value)["after"]["v"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(read, BTreeMap::from([(1, 1), (2, 0), (3, 3)]));
+    assert!(held.wait().unwrap().success());
+    run.stop();
+}

@@ -9,6 +9,7 @@ mod faults;
 mod gaps;
 mod json;
 mod large;
+mod new_tables;
 mod partitions;
 mod postgis;
 mod progress;
