@@ -8,7 +8,6 @@ use super::{
     engine::{Engine, now_micros},
     snapshot::estimate,
     stream::Streaming,
-    tables,
     telling::Anew,
     visible::{Seen, Snapshot},
 };
@@ -264,7 +263,7 @@ impl Engine {
         match snapshot(&self.sql, self.version, "").await {
             // The session sleeps most of the time, and nobody keeps such sessions for ever.
             Err(Error::Broken(_)) => {
-                self.sql = tables::connect(&self.settings.config, &self.dialer, &self.login).await?;
+                self.reconnect().await?;
                 snapshot(&self.sql, self.version, "").await
             }
             other => other,

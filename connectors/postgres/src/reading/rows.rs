@@ -7,7 +7,7 @@
 use super::{
     engine::{Engine, now_micros},
     pump::Shared,
-    snapshot::moved_rows,
+    snapshot::{LONG, moved_rows},
 };
 use crate::{
     catalog::TableInfo,
@@ -24,7 +24,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::Mutex;
 
@@ -201,7 +200,7 @@ impl<'a> Rows<'a> {
         let _turn = self.turn.lock().await;
         let chunk = self.state.borrow_mut().engine.take_batch(offset);
         let Some(chunk) = chunk else { return Ok(()) };
-        self.shared.push(chunk, Duration::from_secs(3600), async || Ok(())).await
+        self.shared.push(chunk, LONG, async || Ok(())).await
     }
 }
 

@@ -24,7 +24,7 @@ use futures_util::future::try_join_all;
 use std::{collections::VecDeque, time::Duration};
 
 /// A wait for room in the queue that only a stop ends: no server waits for an answer meanwhile.
-const LONG: Duration = Duration::from_secs(3600);
+pub(super) const LONG: Duration = Duration::from_secs(3600);
 
 impl Engine {
     /// Reads the captured tables. Without a slot (`confirmed` is none) one is made, and its moment is what is read.

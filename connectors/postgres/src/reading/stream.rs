@@ -4,7 +4,6 @@ use super::{
     engine::{Engine, now_micros},
     incremental::Signals,
     shapes::Unshaped,
-    tables,
     under_way::UnderWay,
 };
 use crate::{
@@ -260,7 +259,7 @@ impl Engine {
             if let Err(error) = self.sql.execute(action, &query).await {
                 self.settings.context.warn(&error.to_string());
                 if matches!(error, Error::Broken(_)) {
-                    self.sql = tables::connect(&self.settings.config, &self.dialer, &self.login).await?;
+                    self.reconnect().await?;
                 }
             }
         }

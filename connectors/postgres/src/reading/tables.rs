@@ -27,12 +27,15 @@ pub async fn connect(config: &SourceConfig, dialer: &Dialer, login: &Login) -> R
 }
 
 impl Engine {
+    /// Opens the SQL session again.
+    pub(super) async fn reconnect(&mut self) -> Result<()> {
+        self.sql = connect(&self.settings.config, &self.dialer, &self.login).await?;
+        Ok(())
+    }
+
     /// Opens the SQL session again when it has ended: it sleeps most of the time, and nobody keeps such sessions for ever.
     pub(super) async fn awake(&mut self) -> Result<()> {
-        if self.sql.is_closed() {
-            self.sql = connect(&self.settings.config, &self.dialer, &self.login).await?;
-        }
-        Ok(())
+        if self.sql.is_closed() { self.reconnect().await } else { Ok(()) }
     }
 
     /// Number and name of every captured table.
@@ -92,7 +95,7 @@ impl Engine {
             Err(error @ (Error::Broken(_) | Error::Server { .. }))
                 if error.kind() == levada_connector_api::ErrorKind::Retriable =>
             {
-                self.sql = connect(&self.settings.config, &self.dialer, &self.login).await?;
+                self.reconnect().await?;
                 self.planned(relation).await.map(Some)
             }
             other => other.map(Some),

@@ -195,19 +195,26 @@ pub fn resident_megabytes() -> u64 {
 }
 
 /// The name of the environment's mark of a process that runs one test.
-pub const ALONE: &str = "LEVADA_TEST_ALONE";
+const ALONE: &str = "LEVADA_TEST_ALONE";
+
+/// Whether this process runs one test; when it does not, the ignored test of this name has been run in one that does.
+/// Memory is a process's: the tests beside one have a share in it.
+pub fn alone(name: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let test = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--ignored", "--nocapture"])
+        .env(ALONE, "1")
+        .status();
+    assert!(test.unwrap().success());
+    false
+}
 
 #[test]
 #[ignore = "writes some GB; part of make test-long"]
 fn half_a_gigabyte_in_one_transaction_takes_little_memory() {
-    if std::env::var_os(ALONE).is_none() {
-        // Memory is a process's: the tests beside this one have a share in this one's.
-        let name = "large::half_a_gigabyte_in_one_transaction_takes_little_memory";
-        let alone = std::process::Command::new(std::env::current_exe().unwrap())
-            .args([name, "--exact", "--ignored", "--nocapture"])
-            .env(ALONE, "1")
-            .status();
-        assert!(alone.unwrap().success());
+    if !alone("large::half_a_gigabyte_in_one_transaction_takes_little_memory") {
         return;
     }
     let server = Server::start();

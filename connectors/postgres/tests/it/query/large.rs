@@ -1,7 +1,7 @@
 //! Large tables, in little memory.
 
 use crate::{
-    large::{ALONE, resident_megabytes},
+    large::{alone, resident_megabytes},
     server::Server,
 };
 use levada_connector_api::testkit::Offsets;
@@ -10,14 +10,7 @@ use std::time::{Duration, Instant};
 #[test]
 #[ignore = "writes some 100 MB; part of make test-long"]
 fn a_million_rows_take_little_memory_however_slow_the_log_is() {
-    if std::env::var_os(ALONE).is_none() {
-        // Memory is a process's: the tests beside this one have a share in this one's.
-        let name = "query::large::a_million_rows_take_little_memory_however_slow_the_log_is";
-        let alone = std::process::Command::new(std::env::current_exe().unwrap())
-            .args([name, "--exact", "--ignored", "--nocapture"])
-            .env(ALONE, "1")
-            .status();
-        assert!(alone.unwrap().success());
+    if !alone("query::large::a_million_rows_take_little_memory_however_slow_the_log_is") {
         return;
     }
     let server = Server::start();
