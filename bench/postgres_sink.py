@@ -37,6 +37,8 @@ def copy(source, target, count):
     """The same events in the peer's log."""
     producer = confluent_kafka.Producer({"bootstrap.servers": target, "linger.ms": 20, "queue.buffering.max.kbytes": 1 << 20})
     for message in messages(source, count):
+        while len(producer) > 50_000:
+            producer.poll(0.1)
         producer.produce(TOPIC, key=message.key(), value=message.value())
     producer.flush()
 

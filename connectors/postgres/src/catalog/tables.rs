@@ -82,9 +82,30 @@ pub struct TableInfo {
 }
 
 impl TableInfo {
-    /// The columns that make the key of events, without `message.key.columns`.
+    /// The columns that make the key of events, without `message.key.columns`: those of the primary key, unless the replica
+    /// identity is another index. Deletions then bring that index's columns alone.
     pub fn key(&self) -> &[String] {
-        [&self.primary, &self.identity, &self.unique].into_iter().find(|key| !key.is_empty()).map_or(&[], |key| key)
+        let keys = match self.replica {
+            b'i' => [&self.identity, &self.primary, &self.unique],
+            _ => [&self.primary, &self.identity, &self.unique],
+        };
+        keys.into_iter().find(|key| !key.is_empty()).map_or(&[], |key| key)
+    }
+
+    /// Whether the rows have an order by these columns that tells each from the others, and every change of a row brings
+    /// them.
+    pub fn is_ordered_by(&self, key: &[String]) -> bool {
+        let has = |columns: &[String], name: &String| columns.contains(name);
+        let nullable = |name: &String| self.columns.iter().any(|column| column.name == *name && !column.not_null);
+        let covers = |unique: &&Vec<String>| !unique.is_empty() && unique.iter().all(|name| has(key, name));
+        let brought = match self.replica {
+            b'd' => self.primary.is_empty() || key.iter().all(|name| has(&self.primary, name)),
+            b'i' => key.iter().all(|name| has(&self.identity, name)),
+            // Old rows are whole, or none come.
+            _ => true,
+        };
+        let unique = [&self.primary, &self.identity, &self.unique];
+        !key.is_empty() && !key.iter().any(nullable) && unique.iter().any(covers) && brought
     }
 }
 

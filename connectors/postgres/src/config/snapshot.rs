@@ -19,6 +19,15 @@ impl SnapshotConfig {
         self.signal_channels.iter().any(|channel| channel.trim() == name)
     }
 
+    /// Puts tables in the order of their rows, when that is asked for.
+    pub fn put_in_order<T>(&self, tables: &mut [T], rows: impl Fn(&T) -> f64) {
+        match self.order_by_rows.as_str() {
+            "ascending" => tables.sort_by(|a, b| rows(a).total_cmp(&rows(b))),
+            "descending" => tables.sort_by(|a, b| rows(b).total_cmp(&rows(a))),
+            _ => {}
+        }
+    }
+
     /// The table of signals, where it is a channel.
     pub fn source_channel(&self) -> Option<&str> {
         self.signal_table.as_deref().filter(|_| self.channel("source"))
@@ -115,6 +124,10 @@ pub struct SnapshotConfig {
     /// streams their changes only. Levada's own; what is captured is remembered while it is on.
     #[config(key = "snapshot.new.tables", default = "off", one_of("off", "incremental"), group = "Snapshot")]
     pub new_tables: String,
+    /// Stream at once and read the tables in chunks between the stream's transactions, as an incremental snapshot does; those
+    /// without a key are read before. Levada's own.
+    #[config(key = "snapshot.while.streaming", default = "false", group = "Snapshot")]
+    pub while_streaming: bool,
     /// Table of signals, `schema.table`.
     #[config(key = "signal.data.collection", group = "Signals")]
     pub signal_table: Option<String>,

@@ -245,8 +245,8 @@ impl Decode {
             }
             Self::TimeMillis32 => Value::Int32((time::time(raw)?.micros_of_day() / 1000) as i32),
             Self::ZonedTime => Value::String(time::zoned_time(raw)?),
-            Self::IntervalMicros => Value::Int64(Interval::parse(raw)?.total_micros()),
-            Self::IntervalIso => Value::String(Interval::parse(raw)?.iso()),
+            Self::IntervalMicros => Value::Int64(Interval::micros_of(raw)?),
+            Self::IntervalIso => Value::String(Interval::iso_of(raw)?),
             Self::HstoreJson => Value::String(hstore::json(raw)?),
             Self::HstoreMap => hstore::map(raw)?,
             Self::Point(schema) => geometry::point(raw, schema)?,

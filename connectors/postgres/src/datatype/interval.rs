@@ -58,6 +58,24 @@ impl Interval {
         Some(())
     }
 
+    /// Microseconds of the text. The infinities (PostgreSQL 17) are the ends of what there is.
+    pub fn micros_of(text: &[u8]) -> Result<i64, DecodeError> {
+        match text {
+            b"infinity" => Ok(i64::MAX),
+            b"-infinity" => Ok(i64::MIN),
+            text => Ok(Self::parse(text)?.total_micros()),
+        }
+    }
+
+    /// ISO 8601 of the text. The infinities (PostgreSQL 17) have no such form and stay words.
+    pub fn iso_of(text: &[u8]) -> Result<Str, DecodeError> {
+        match text {
+            b"infinity" => Ok(Str::from_static("infinity")),
+            b"-infinity" => Ok(Str::from_static("-infinity")),
+            text => Ok(Self::parse(text)?.iso()),
+        }
+    }
+
     /// All of it in microseconds.
     pub fn total_micros(self) -> i64 {
         let days = (self.years * 12 + self.months).saturating_mul(MONTH_MICROS);
@@ -93,6 +111,8 @@ mod tests {
         assert_eq!((mixed.years, mixed.months, mixed.micros), (-1, 2, -500_000));
         assert_eq!(mixed.iso(), "P-1Y2M0DT0H0M-0.5S");
         assert_eq!(Interval::parse(b"00:00:00").unwrap().iso(), "P0Y0M0DT0H0M0S");
+        assert_eq!(Interval::micros_of(b"-infinity").unwrap(), i64::MIN);
+        assert_eq!(Interval::iso_of(b"infinity").unwrap(), "infinity");
         assert!(Interval::parse(b"1 eon").is_err() && Interval::parse(b"x").is_err());
     }
 }

@@ -34,9 +34,14 @@ fn digits(text: &[u8]) -> Result<Digits<'_>, DecodeError> {
     Ok(Digits { negative, whole, fraction })
 }
 
-/// A number with exactly `scale` digits behind the point; further ones of the text are cut off, missing ones are 0.
+/// A number with exactly `scale` digits behind the point; further ones of the text are cut off, missing ones are 0. A scale
+/// below 0 counts the digits before the point that are left out.
 pub fn fixed(text: &[u8], scale: i32) -> Result<Bytes, DecodeError> {
-    let digits = digits(text)?;
+    let mut digits = digits(text)?;
+    if scale < 0 {
+        let kept = digits.whole.len().saturating_sub(scale.unsigned_abs() as usize);
+        digits = Digits { whole: digits.whole.get(..kept).unwrap_or_default(), fraction: &[], ..digits };
+    }
     let scale = usize::try_from(scale).unwrap_or(0);
     let fraction = digits.fraction.get(..scale).unwrap_or(digits.fraction);
     Ok(unscaled(digits.negative, digits.whole, fraction, scale - fraction.len()))
@@ -134,6 +139,8 @@ mod tests {
         assert_eq!(fixed(b"128", 0).unwrap().as_ref(), [0, 0x80]);
         assert_eq!(fixed(b"-128", 0).unwrap().as_ref(), [0x80]);
         assert_eq!(fixed(b"1", 2).unwrap().as_ref(), [100]);
+        assert_eq!(fixed(b"-12300", -2).unwrap().as_ref(), [0x85]);
+        assert_eq!(fixed(b"0", -2).unwrap().as_ref(), [0]);
         let number = variable(b"1000.500").unwrap();
         assert_eq!((number.scale, number.unscaled.as_ref()), (1, [0x27, 0x15].as_slice()));
         assert_eq!(variable(b"100.00").unwrap().scale, 0);

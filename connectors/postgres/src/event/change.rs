@@ -2,8 +2,22 @@
 
 use super::{Batch, Emitter, Moment, emitter::now_nanos};
 use crate::table::{DecodedRow, Table};
-use levada_connector_api::{Header, SourceRecord, Str, Struct, Value};
+use levada_connector_api::{Header, Schema, SchemaType, SourceRecord, Str, Struct, Value};
 use std::sync::Arc;
+
+/// Header with the names of fields of `after` that hold no value, where nothing in their places tells so. Levada's own: other
+/// readers see null or an empty list there, as Debezium has it.
+pub const UNSENT: &str = "__levada.unavailable";
+
+/// The header [`UNSENT`], when there are such fields.
+fn unsent(names: &[&str]) -> Option<Header> {
+    let list = || Schema::array(Arc::new(Schema::new(SchemaType::String)));
+    (!names.is_empty()).then(|| Header {
+        key: Str::from_static(UNSENT),
+        schema: Some(Arc::new(list())),
+        value: Value::Array(names.iter().map(|name| Value::string(*name)).collect()),
+    })
+}
 
 impl Emitter {
     /// A row of a snapshot. Not put into a batch: its mark is not known yet.
@@ -37,6 +51,7 @@ impl Emitter {
             return;
         }
         let new_key = table.key_of(&after);
+        let unsent = unsent(&table.unmarked(&after));
         let old_key = before.as_ref().map_or(Value::Null, |before| table.key_of(before));
         let old = before.map_or(Value::Null, |before| table.value_of(before));
         if old_key.is_null() || old_key == new_key {
@@ -44,7 +59,7 @@ impl Emitter {
                 return;
             }
             let value = self.envelope(table, "u", old, table.value_of(after), moment);
-            batch.push(self.record(table, new_key, value, None));
+            batch.push(self.record(table, new_key, value, unsent));
             return;
         }
         let header = |name: &'static str, key: &Value| Header {
@@ -61,7 +76,9 @@ impl Emitter {
         if !self.skips("c") {
             let to_old = header("__debezium.oldkey", &old_key);
             let value = self.envelope(table, "c", Value::Null, table.value_of(after), moment);
-            batch.push(self.record(table, new_key, value, Some(to_old)));
+            let mut record = self.record(table, new_key, value, Some(to_old));
+            record.headers.extend(unsent);
+            batch.push(record);
         }
     }
 

@@ -7,6 +7,7 @@ mod schemas;
 mod side;
 mod transaction;
 
+pub use change::UNSENT;
 pub use emitter::{Batch, Emitter, EmitterOptions, Moment, SnapshotMark};
 pub use schema_change::SchemaChanges;
 pub use schemas::SharedSchemas;

@@ -150,7 +150,11 @@ impl Engine {
                 }
                 self.delay(self.settings.config.snapshot.delay).await?;
                 let confirmed = slot.filter(|_| !remake).and_then(|slot| slot.confirmed);
-                self.snapshot(&mut replication, confirmed, &captured).await?;
+                if stream && !keep_progress && self.settings.config.snapshot.while_streaming {
+                    self.snapshot_alongside(&mut replication, confirmed, &captured).await?;
+                } else {
+                    self.snapshot(&mut replication, confirmed, &captured).await?;
+                }
                 if !stream {
                     self.shared.stop().await;
                     return Err(Error::Stopped);
@@ -159,11 +163,16 @@ impl Engine {
             }
             Course::Stream { begin: None } => {}
             Course::Stream { begin: Some((at, told)) } => {
+                let of_no_use = at.is_none() && told.is_some();
                 if let Some(told) = told {
                     self.settings.context.warn(&told);
                 }
                 let at = match at {
                     Some(at) => at,
+                    None if of_no_use => {
+                        self.slot.drop(&self.sql).await?;
+                        self.slot.create(&mut replication, self.version, false).await?.start
+                    }
                     None => match slot.and_then(|slot| slot.confirmed) {
                         Some(confirmed) => confirmed,
                         None => self.slot.create(&mut replication, self.version, false).await?.start,

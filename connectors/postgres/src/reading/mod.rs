@@ -1,6 +1,7 @@
 //! The reading side of a task: a thread of its own with a runtime of one thread, between the server and a queue of
 //! bounded size. It answers the server while the queue is full.
 
+mod alongside;
 mod blocking;
 mod channels;
 mod checks;

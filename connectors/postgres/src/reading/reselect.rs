@@ -11,11 +11,12 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    event::UNSENT,
     net::{identifier, literal},
     pgoutput::{Cell, Tuple},
     table::{DecodedRow, RowError, Table},
 };
-use levada_connector_api::{Bytes, ErrorKind, SourceRecord, Value};
+use levada_connector_api::{Bytes, ErrorKind, Headers, SourceRecord, Value};
 use std::{fmt::Write, pin::pin, sync::Arc, time::Duration};
 
 /// Rows that are read by one query.
@@ -187,7 +188,20 @@ fn set_after(record: &mut SourceRecord, field: usize, value: Value) {
         && let Some(old) = row.values.get_mut(field)
     {
         *old = value;
+        let name = row.schema.fields.get(field).map_or("", |field| &field.name);
+        is_here_now(&mut record.headers, name);
     }
+}
+
+/// The field of that name has its value, whatever the header said of it.
+fn is_here_now(headers: &mut Headers, name: &str) {
+    headers.retain_mut(|header| match &mut header.value {
+        Value::Array(names) if header.key == *UNSENT => {
+            names.retain(|other| !matches!(other, Value::String(other) if *other == *name));
+            !names.is_empty()
+        }
+        _ => true,
+    });
 }
 
 /// One query for all rows: each has its place in the group as its first column.

@@ -152,11 +152,7 @@ impl Engine {
             (info, filter)
         };
         let mut infos: Vec<_> = infos.into_iter().map(filtered).collect();
-        match config.order_by_rows.as_str() {
-            "ascending" => infos.sort_by(|(a, _), (b, _)| a.rows.total_cmp(&b.rows)),
-            "descending" => infos.sort_by(|(a, _), (b, _)| b.rows.total_cmp(&a.rows)),
-            _ => {}
-        }
+        config.put_in_order(&mut infos, |(info, _)| info.rows);
         Ok(infos)
     }
 

@@ -54,13 +54,23 @@ impl Spill {
         self.memory.extend_from_slice(&xid.to_be_bytes());
         self.memory.push(kind);
         self.memory.extend_from_slice(rest);
-        if self.memory.len() < MEMORY {
+        if self.memory.len() < MEMORY { Ok(()) } else { self.write_out(directory) }
+    }
+
+    /// Bytes of it in memory.
+    pub fn in_memory(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Writes what is in memory into its file.
+    pub fn write_out(&mut self, directory: &Path) -> Result<()> {
+        if self.memory.is_empty() {
             return Ok(());
         }
         let written = self.write(directory);
         self.memory.clear();
         // One large value must not keep its room for ever.
-        self.memory.shrink_to(2 * MEMORY);
+        self.memory.shrink_to(MEMORY / 4);
         written.map_err(|cause| failed("kept", directory, &cause))
     }
 

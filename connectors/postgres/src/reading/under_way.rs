@@ -4,7 +4,7 @@
 use super::{engine::Engine, spill::Spill, stream::Streaming};
 use crate::{
     error::{Error, Result},
-    pgoutput::{Message, Piece},
+    pgoutput::{Message, Piece, Relation},
 };
 use levada_connector_api::Bytes;
 use std::{
@@ -14,6 +14,11 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// Bytes of memory that all of them may take before they are written.
+const MEMORY: usize = 16 << 20;
+/// Messages of a replay between two looks whether the task stops or the server waits.
+const MESSAGES_AT_ONCE: usize = 1000;
+
 /// The transactions under way.
 #[derive(Debug)]
 pub(super) struct UnderWay {
@@ -21,6 +26,8 @@ pub(super) struct UnderWay {
     spills: HashMap<u32, Spill>,
     /// The transaction that the messages now are of.
     open: Option<u32>,
+    /// Whether anybody wants the rows of a table that was announced.
+    wanted: HashMap<u32, bool>,
 }
 
 impl UnderWay {
@@ -28,12 +35,34 @@ impl UnderWay {
     pub fn new(directory: Option<&str>) -> Self {
         let directory = directory.filter(|path| !path.trim().is_empty());
         let directory = directory.map_or_else(std::env::temp_dir, PathBuf::from);
-        Self { directory, spills: HashMap::new(), open: None }
+        Self { directory, spills: HashMap::new(), open: None, wanted: HashMap::new() }
     }
 
-    fn keep(&mut self, open: u32, lsn: u64, message: &[u8]) -> Result<()> {
+    /// Keeps a message, unless it is of a row that nobody wants: without a filter of the publication's the server sends the
+    /// rows of all tables.
+    fn keep(&mut self, open: u32, lsn: u64, message: &[u8], wants: impl Fn(&Relation) -> bool) -> Result<()> {
         let Some((xid, kind, rest)) = Piece::within(open, message)? else { return Ok(()) };
-        self.spills.entry(open).or_default().keep(&self.directory, xid, lsn, kind, rest)
+        match kind {
+            b'R' => {
+                if let Message::Relation(relation) = Message::parse(&[&[kind], rest].concat())? {
+                    self.wanted.insert(relation.oid, wants(&relation));
+                }
+            }
+            b'I' | b'U' | b'D' => {
+                let oid = rest.first_chunk().map(|oid| u32::from_be_bytes(*oid));
+                if oid.and_then(|oid| self.wanted.get(&oid)) == Some(&false) {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        self.spills.entry(open).or_default().keep(&self.directory, xid, lsn, kind, rest)?;
+        if self.spills.values().map(Spill::in_memory).sum::<usize>() > MEMORY {
+            for spill in self.spills.values_mut() {
+                spill.write_out(&self.directory)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -47,9 +76,14 @@ impl Engine {
         interval: Duration,
     ) -> Result<bool> {
         let under_way = &mut streaming.under_way;
+        let signals = self.settings.config.snapshot.source_channel();
+        let wants = |relation: &Relation| {
+            self.builder.filters().table(&relation.schema, &relation.name)
+                || signals == Some(&format!("{}.{}", relation.schema, relation.name))
+        };
         match (Piece::parse(message)?, under_way.open) {
             (Some(Piece::Stop), _) => under_way.open = None,
-            (_, Some(open)) => under_way.keep(open, lsn, message)?,
+            (_, Some(open)) => under_way.keep(open, lsn, message, wants)?,
             (Some(Piece::Start(xid)), None) => {
                 under_way.spills.entry(xid).or_default();
                 under_way.open = Some(xid);
@@ -83,18 +117,50 @@ impl Engine {
         let directory = streaming.under_way.directory.clone();
         let mut replay = spill.replay(&directory)?;
         self.message(streaming, end, &Bytes::new(), Message::Begin { commit, commit_micros, xid }).await?;
+        let mut since = 0;
         while let Some(kept) = replay.next(Path::new(&directory))? {
-            self.message(streaming, kept.lsn, &kept.message, Message::parse(&kept.message)?).await?;
-            if self.is_full() {
-                self.deliver(streaming, interval).await?;
+            since += 1;
+            if since % MESSAGES_AT_ONCE == 0 {
+                // Nobody reads meanwhile: the server hears that somebody is here all the same.
+                self.report(streaming, interval).await?;
+                tokio::task::yield_now().await;
                 if self.shared.stopping() {
                     return Err(Error::Stopped);
                 }
-                // Nobody reads meanwhile: the server hears that somebody is here all the same.
-                self.report(streaming, interval).await?;
+            }
+            self.message(streaming, kept.lsn, &kept.message, Message::parse(&kept.message)?).await?;
+            if self.is_full() {
+                self.deliver(streaming, interval).await?;
             }
         }
         streaming.heard_at = Instant::now();
         self.message(streaming, end, &Bytes::new(), Message::Commit { end }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relation(oid: u8, name: &str) -> Vec<u8> {
+        let mut message = vec![b'R', 0, 0, 0, 7, 0, 0, 0, oid];
+        message.extend_from_slice(format!("public\0{name}\0d\0\0").as_bytes());
+        message
+    }
+
+    #[test]
+    fn rows_that_nobody_wants_are_not_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let mut under_way = UnderWay::new(home.path().to_str());
+        let wants = |relation: &Relation| relation.name == "wanted";
+        let insert = |oid: u8| [b"I\0\0\0\x07\0\0\0", &[oid][..], b"N\0\0"].concat();
+        for message in [relation(1, "wanted"), relation(2, "other"), insert(1), insert(2), insert(3)] {
+            under_way.keep(7, 1, &message, wants).unwrap();
+        }
+        let mut replay = under_way.spills.remove(&7).unwrap().replay(home.path()).unwrap();
+        let kept = std::iter::from_fn(|| replay.next(home.path()).unwrap());
+        let kept: Vec<_> = kept.map(|kept| (kept.message[0], kept.message[4])).collect();
+        // Of one that was not announced nobody knows.
+        assert_eq!(kept, [(b'R', 1), (b'R', 2), (b'I', 1), (b'I', 3)]);
     }
 }

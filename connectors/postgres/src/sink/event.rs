@@ -1,7 +1,8 @@
 //! What a record asks for: a row, a deletion, a truncation, or nothing.
 
 use super::config::{Dialect, Settings};
-use levada_connector_api::{Schema, SchemaType, SinkRecord, Str, Struct, Value};
+use crate::{datatype, event::UNSENT};
+use levada_connector_api::{Schema, SchemaType, SinkRecord, Struct, Value};
 use std::sync::Arc;
 
 /// What a record asks for.
@@ -102,21 +103,37 @@ fn envelope<'a>(value: &'a Struct, settings: &Settings) -> Result<Change<'a>, St
 
 /// The forms of what stands for a value that the source was not sent.
 #[derive(Clone, Debug)]
-pub struct Placeholder {
-    text: Str,
+pub struct Placeholder(datatype::Placeholder);
+
+/// Names of fields that the source was not sent, where nothing in their places tells so: of the header that our source
+/// adds, as a converter of headers may give it.
+pub fn unsent(record: &SinkRecord) -> Vec<&str> {
+    let text = |name| match name {
+        &Value::String(ref name) => Some(name.as_str()),
+        _ => None,
+    };
+    let Some(header) = record.headers.iter().find(|header| header.key == *UNSENT) else { return Vec::new() };
+    match &header.value {
+        Value::Array(names) => names.iter().filter_map(text).collect(),
+        Value::String(text) => {
+            let names = text.trim_start_matches('[').trim_end_matches(']').split(',');
+            names.map(|name| name.trim().trim_matches('"')).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 impl Placeholder {
     /// Of `unavailable.value.placeholder`.
-    pub fn new(text: &str) -> Self {
-        Self { text: Str::from(text) }
+    pub fn new(configured: &str) -> Self {
+        Self(datatype::Placeholder::new(configured))
     }
 
     /// Whether it is what stands there: as text, as bytes, or in the list or map that its schema asks for.
     pub fn is(&self, value: &Value) -> bool {
         match value {
-            Value::String(text) => *text == self.text,
-            Value::Bytes(bytes) => bytes == self.text.as_bytes(),
+            Value::String(text) => *text == self.0.text,
+            Value::Bytes(bytes) => *bytes == self.0.bytes,
             Value::Array(items) => self.is_list(items),
             Value::Map(entries) => matches!(entries.as_slice(), [(key, value)] if self.is(key) && self.is(value)),
             _ => false,
@@ -133,10 +150,10 @@ impl Placeholder {
             Value::Int64(code) => *code,
             _ => -1,
         };
-        let bytes = self.text.as_bytes();
+        let bytes = &self.0.bytes;
         items.len() == bytes.len()
             && !bytes.is_empty()
-            && items.iter().zip(bytes).all(|(item, byte)| code(item) == i64::from(*byte))
+            && items.iter().zip(bytes.iter()).all(|(item, byte)| code(item) == i64::from(*byte))
     }
 }
 
@@ -152,6 +169,8 @@ mod tests {
         assert!(placeholder.is(&Value::Bytes("ab".into())));
         assert!(list(vec![Value::string("ab")]) && !list(vec![Value::string("ab"), Value::string("ab")]));
         assert!(list(vec![Value::Int32(97), Value::Int32(98)]) && !list(vec![Value::Int32(97)]));
+        let in_hex = Placeholder::new("hex:6162");
+        assert!(in_hex.is(&Value::string("ab")) && !in_hex.is(&Value::string("hex:6162")));
         assert!(!list(Vec::new()) && !Placeholder::new("").is(&Value::Array(Vec::new())));
     }
 }

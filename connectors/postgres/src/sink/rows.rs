@@ -3,7 +3,7 @@
 use super::{
     config::InsertMode,
     encode::MAX_TEXT,
-    event::Placeholder,
+    event::{Placeholder, unsent},
     plan::{Plan, PlanColumn},
     schema::Table,
     wanted::Source,
@@ -152,11 +152,13 @@ impl Rows {
         placeholder: Option<&Placeholder>,
     ) -> Result<(), String> {
         self.fresh.clear();
+        let unsent = unsent(record);
         for column in columns {
             let name = || self.table.columns.get(column.target).map_or("", |column| &column.name);
             let start = self.arena.len();
             let own;
             let value = match &column.source {
+                Source::Field(at) if !unsent.is_empty() && !column.key && is_among(&unsent, row, *at) => continue,
                 Source::Field(at) => row.and_then(|row| row.values.get(*at)),
                 Source::KeyField(at) => match &record.key {
                     Value::Struct(key) => key.values.get(*at),
@@ -314,6 +316,12 @@ impl Rows {
         }
         groups
     }
+}
+
+/// Whether a field of a row is named there.
+fn is_among(names: &[&str], row: Option<&Struct>, field: usize) -> bool {
+    let name = row.and_then(|row| row.schema.fields.get(field)).map(|field| field.name.as_str());
+    name.is_some_and(|name| names.contains(&name))
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ enum Verb {
 #[derive(Debug, Default)]
 pub struct Stages {
     known: HashMap<(u32, Vec<usize>, Vec<bool>), String>,
+    /// Those that the transaction has made.
+    fresh: HashSet<String>,
     /// Those that have rows of the transaction.
     used: HashSet<String>,
     count: usize,
@@ -54,8 +56,9 @@ impl Stages {
     pub fn ended(&mut self, committed: bool) {
         self.used.clear();
         if !committed {
-            self.known.clear();
+            self.known.retain(|_, name| !self.fresh.contains(name));
         }
+        self.fresh.clear();
     }
 }
 
@@ -300,6 +303,7 @@ impl Writer<'_> {
         if self.stages.known.len() >= MAX_STAGES {
             self.session.run("staging tables can't be dropped", "DISCARD TEMP").await?;
             self.stages.known.clear();
+            self.stages.fresh.clear();
         }
         self.stages.count += 1;
         let name = format!("pg_temp.levada_stage_{}", self.stages.count);
@@ -307,6 +311,7 @@ impl Writer<'_> {
         let columns = columns.collect::<Vec<_>>().join(", ");
         let sql = format!("CREATE TEMP TABLE levada_stage_{} ({columns}) ON COMMIT DELETE ROWS", self.stages.count);
         self.session.run("a staging table can't be made", &sql).await?;
+        self.stages.fresh.insert(name.clone());
         self.stages.known.insert(key, name.clone());
         Ok(name)
     }

@@ -10,7 +10,7 @@ use crate::{
     naming::Naming,
     pgoutput::{Relation, RelationColumn},
 };
-use levada_connector_api::{Field, Schema, SchemaType, Str};
+use levada_connector_api::{Value, Field, Schema, SchemaType, Str};
 use std::sync::Arc;
 
 /// Makes tables.
@@ -180,6 +180,7 @@ impl Builder {
         let mask = mask.filter(texts);
         let plan = ColumnPlan {
             missing: missing(&field),
+            marked: mask.is_none() && is_telling(&codec.placeholder),
             placeholder: if codec.placeholder.is_null() { missing(&field) } else { codec.placeholder },
             decode: codec.decode,
             extra: in_key && (!in_value || mask.is_some()),
@@ -225,6 +226,15 @@ impl Builder {
         .named(self.naming.schema(&format!("{topic}.Envelope")));
         schema.version = Some(2);
         schema
+    }
+}
+
+/// Whether what stands for a value that was not sent can be told from one.
+fn is_telling(placeholder: &Value) -> bool {
+    match placeholder {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
     }
 }
 

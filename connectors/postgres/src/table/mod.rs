@@ -54,6 +54,8 @@ struct ColumnPlan {
     missing: Value,
     /// In place of a large value that did not change.
     placeholder: Value,
+    /// Whether that can be told from a value.
+    marked: bool,
     /// Whether it is in the row's value.
     in_value: bool,
     /// Whether the key takes it apart from the value.
@@ -85,6 +87,16 @@ impl Table {
     /// The column of a field of the row's value.
     pub fn field_column(&self, field: usize) -> &str {
         self.fields.get(field).and_then(|place| self.names.get(*place)).map_or("", String::as_str)
+    }
+
+    /// Fields of a row that the server did not send, and in whose places stands what could be a value.
+    pub fn unmarked(&self, row: &DecodedRow) -> Vec<&str> {
+        let unmarked = |field: &usize| {
+            let plan = self.fields.get(*field).and_then(|place| self.columns.get(*place)?.as_ref());
+            plan.is_some_and(|plan| !plan.marked)
+        };
+        let name = |field: &usize| self.value_schema.fields.get(*field).map(|field| field.name.as_str());
+        row.unavailable().iter().filter(|field| unmarked(field)).filter_map(name).collect()
     }
 
     /// What finds a row in the table: places of columns in a row as it comes, and their types for SQL; empty where nothing

@@ -118,6 +118,25 @@ fn identities_toast_and_ddl_are_followed() {
 }
 
 #[test]
+fn the_index_that_identifies_rows_makes_the_key_everywhere() {
+    let server = Server::start();
+    server.sql(
+        "CREATE TABLE a (id int PRIMARY KEY, email text NOT NULL UNIQUE);
+         ALTER TABLE a REPLICA IDENTITY USING INDEX a_email_key; INSERT INTO a VALUES (1, 'x')",
+    );
+    let mut run = server.source(&[], &Offsets::default());
+    let mut records = run.take(1).unwrap();
+    server.sql("INSERT INTO a VALUES (2, 'y')");
+    server.sql("UPDATE a SET id = 3 WHERE id = 2");
+    server.sql("DELETE FROM a WHERE id = 1");
+    records.extend(run.take(4).unwrap());
+    let keys: Vec<_> = records.iter().map(|record| json(&record.key)).collect();
+    let key = |email: &str| json!({"email": email});
+    assert_eq!(keys, [key("x"), key("y"), key("y"), key("x"), key("x")]);
+    run.stop();
+}
+
+#[test]
 fn transactions_truncates_and_messages_have_their_records() {
     let server = Server::start();
     server.sql(TABLE);

@@ -86,6 +86,12 @@ fn a_lost_slot_is_told_with_its_reason() {
     assert!(error.message.contains("max_slot_wal_keep_size"), "{error}");
     assert_eq!(error.kind, ErrorKind::Fatal);
     run.stop();
+    // What the error names as the mend goes on, with another slot.
+    let mut run = server.source(&[NO_DATA, ("offset.mismatch.strategy", "trust_slot")], &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO t VALUES (-1)");
+    assert_eq!(changes(&run.take(1).unwrap()), [json!(["c", {"id": -1, "pad": null}])]);
+    run.stop();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Sources and sinks against real PostgreSQL servers, which the tests start themselves.
 
+mod alongside;
 mod blocking;
 mod capture;
 mod ddl;

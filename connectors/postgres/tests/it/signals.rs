@@ -25,7 +25,7 @@ fn is_read(record: &SourceRecord) -> bool {
 }
 
 /// What a sink would have.
-fn apply(state: &mut BTreeMap<i64, i64>, records: &[SourceRecord]) {
+pub fn apply(state: &mut BTreeMap<i64, i64>, records: &[SourceRecord]) {
     for record in records.iter().filter(|record| record.topic.as_ref() == "p.public.t") {
         let (id, value) = (json(&record.key)["id"].as_i64().unwrap(), json(&record.value));
         match value["after"]["v"].as_i64() {

@@ -102,8 +102,12 @@ pub fn moment(number: i64, unit: Unit, zoned: bool, out: &mut Vec<u8>) {
     era(bc, out);
 }
 
-/// An interval of microseconds, in hours and less as the source counted them.
+/// An interval of microseconds, in hours and less as the source counted them; the ends of what there is are the infinities.
 pub fn duration(micros: i64, out: &mut Vec<u8>) {
+    if matches!(micros, i64::MIN | i64::MAX) {
+        out.extend_from_slice(if micros < 0 { b"-infinity" } else { b"infinity" });
+        return;
+    }
     if micros < 0 {
         out.push(b'-');
     }

@@ -56,6 +56,22 @@ fn bad_rows_are_found_and_the_rest_goes_on() {
 }
 
 #[test]
+fn batches_that_fail_leave_no_staging_tables_behind() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY, name varchar(5))");
+    let mut sink = server.sink(Class::Confluent, &UPSERT);
+    sink.context.tolerate_errors();
+    for round in 0..8 {
+        let name = |id: i32| if round % 2 == 1 && id == 7 { "too long" } else { "fine" };
+        let rows: Vec<_> = (0..1000).map(|id| row(i64::from(round * 1000 + id), id, name(id))).collect();
+        sink.put(&rows).unwrap();
+    }
+    assert_eq!(reported(&sink), [1007, 3007, 5007, 7007]);
+    assert_eq!(server.sql("SELECT count(*) FROM pg_class WHERE relname LIKE 'levada_stage%'"), "1");
+    sink.stop();
+}
+
+#[test]
 fn a_bad_change_leaves_the_other_changes_of_its_key() {
     let server = Server::start();
     server.sql("CREATE TABLE t (id int PRIMARY KEY, name varchar(5))");

@@ -18,6 +18,7 @@ const TYPES: &[(&str, &str, &str, &str)] = &[
     ("dp", "double precision", "0.1", "'NaN'"),
     ("dx", "double precision", "1e300", "5e-324"),
     ("num", "numeric(10,2)", "12.34", "-99999999.99"),
+    ("neg", "numeric(5,-2)", "12300", "-9999900"),
     ("vnum", "numeric", "-1.5", "123456789012345678901234567890123456789012345.678901234567890123456789"),
     ("m", "money", "'1234.56'", "'-0.01'"),
     ("c", "char(5)", "'ab'", "'äöüß'"),
@@ -149,6 +150,48 @@ fn every_value_keeps_what_it_is() {
         sink.stop();
         server.sql("DROP TABLE w");
     }
+}
+
+#[test]
+fn large_values_that_did_not_change_stay_what_they_are() {
+    let server = Server::start();
+    server.sql("CREATE EXTENSION hstore");
+    let columns = [
+        ("t", "text", "repeat('x', 9000)"),
+        ("by", "bytea", "decode(repeat('00ff', 5000), 'hex')"),
+        ("jb", "jsonb", "to_jsonb(repeat('j', 9000))"),
+        ("vnum", "numeric", "repeat('123456789', 2000)::numeric"),
+        ("num", "numeric(1000,2)", "repeat('123456789', 100)::numeric"),
+        ("need", "numeric NOT NULL", "repeat('123456789', 2000)::numeric"),
+        ("vb", "varbit", "repeat('10', 20000)::varbit"),
+        ("ai", "int[]", "array_fill(7, ARRAY[3000])"),
+        ("af", "float8[]", "array_fill(1.5::float8, ARRAY[3000])"),
+        ("ab", "boolean[]", "array_fill(true, ARRAY[9000])"),
+        ("at", "text[]", "array_fill('text'::text, ARRAY[3000])"),
+        ("an", "numeric(5,1)[]", "array_fill(1.5::numeric, ARRAY[3000])"),
+        ("hs", "hstore", "hstore('k', repeat('h', 9000))"),
+    ];
+    for name in ["v", "w"] {
+        let each = columns.iter().map(|(name, kind, _)| format!(", {name} {kind}")).collect::<String>();
+        server.sql(&format!("CREATE TABLE {name} (id int PRIMARY KEY, n int{each})"));
+    }
+    for (name, ..) in columns {
+        server.sql(&format!("ALTER TABLE v ALTER {name} SET STORAGE EXTERNAL"));
+    }
+    let values = columns.iter().map(|(.., value)| format!(", {value}")).collect::<String>();
+    server.sql(&format!("INSERT INTO v SELECT 1, 0{values}"));
+    let mut run = server.source(&[("table.include.list", "public.v")], &Offsets::default());
+    let mut records = run.take(1).unwrap();
+    server.sql("UPDATE v SET n = 1");
+    records.extend(run.take(1).unwrap());
+    let mut sink = server.sink(Class::Debezium, &SINK);
+    for record in consumed(records, "t") {
+        sink.put(&[record]).unwrap();
+    }
+    assert_eq!(server.sql("SELECT n FROM w"), "1");
+    assert_eq!(server.sql("SELECT v::text = w::text FROM v JOIN w USING (id)"), "t");
+    run.stop();
+    sink.stop();
 }
 
 #[test]
