@@ -18,7 +18,8 @@ pub(crate) struct InProcessTransport {
     stopping: watch::Receiver<bool>,
     listener: Arc<str>,
     client_id: String,
-    /// Held while a request is begun, so that appends are queued in the order of the calls.
+    /// Held while a produce request is begun, so that appends are queued in the order of the calls. Other requests do not
+    /// wait for it: who waits for one of them may not be driving the produce requests that he has begun.
     turn: Mutex<()>,
 }
 
@@ -37,9 +38,12 @@ impl InProcessTransport {
         let versions = versions::served_versions(api).ok_or(TransportError::Unsupported { api })?;
         let cancellation = Cancellation::new(self.stopping.clone());
         let ctx = RequestContext::in_process(self.listener.clone(), &self.client_id, versions.max, cancellation);
-        let begun = {
-            let _turn = self.turn.lock().await;
-            begin(&self.services, &ctx, request).await
+        let begun = match request {
+            RequestKind::Produce(_) => {
+                let _turn = self.turn.lock().await;
+                begin(&self.services, &ctx, request).await
+            }
+            request => begin(&self.services, &ctx, request).await,
         };
         let answer = match begun {
             Begun::Ready(answer) => answer,

@@ -10,7 +10,7 @@ use crate::{
     naming::Naming,
     pgoutput::{Relation, RelationColumn},
 };
-use levada_connector_api::{Value, Field, Schema, SchemaType, Str};
+use levada_connector_api::{Field, Schema, SchemaType, Str, Value};
 use std::sync::Arc;
 
 /// Makes tables.

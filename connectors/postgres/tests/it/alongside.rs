@@ -137,7 +137,10 @@ fn tables_without_an_order_are_read_before_and_what_is_left_out_stays_out() {
         let mut whole = told[..350].to_vec();
         whole.sort();
         let rows = |table: &str, count, chunked| vec![(format!("p.public.{table}"), chunked); count];
-        assert_eq!(whole, [rows("chosen", 20, false), rows("grouped", 300, false), rows("keyless", 30, false)].concat());
+        assert_eq!(
+            whole,
+            [rows("chosen", 20, false), rows("grouped", 300, false), rows("keyless", 30, false)].concat()
+        );
         assert_eq!(told[350..], rows("a", 250, true));
         run.expect_nothing();
         run.stop();

@@ -32,6 +32,7 @@ pub async fn failures(bus: &dyn Bus, prefix: &str) -> Vec<(&'static str, String)
     note("acks come for every record and records come back in order", round_trip(bus, prefix).await);
     note("committed offsets and metadata come back", commits_come_back(bus, prefix).await);
     note("batches linger", lingers(bus, prefix).await);
+    note("topics are looked up while batches of others are on their way", new_topics(bus, prefix).await);
     note("a revoked owner can write nothing", revoked_owner(bus, prefix).await);
     note("two members share partitions and one takes over", members_share(bus, prefix).await);
     note("a reader reads to the end and follows", reader(bus, prefix).await);
@@ -370,6 +371,31 @@ async fn lingers(bus: &dyn Bus, prefix: &str) -> Check {
     let report = producer.acks();
     ensure(report.done.is_empty(), || "a batch did not linger".to_owned())?;
     acknowledged(&mut *producer, 1, &BTreeSet::from([batch])).await
+}
+
+/// The first batch of a topic waits for its log: nobody drives it while the next topic is looked up, unless that does.
+async fn new_topics(bus: &dyn Bus, prefix: &str) -> Check {
+    let producer = bus.producer(ProducerOptions::default(), OwnerToken::new());
+    let mut producer = producer.await.map_err(wrong("producer"))?;
+    let mut batches = BTreeSet::new();
+    for number in 0..8 {
+        let name = format!("{prefix}-new-{number}");
+        create(bus, &name, 1).await?;
+        let topic: Arc<str> = name.as_str().into();
+        let loaded = time::timeout(PATIENCE, producer.load_topic(&topic, false)).await;
+        loaded.map_err(|_| format!("topic {name} is not looked up"))?.map_err(wrong("load_topic"))?;
+        let record = ProducerRecord {
+            topic: &topic,
+            partition: None,
+            key: None,
+            value: Some(b"x"),
+            timestamp: None,
+            headers: &[],
+        };
+        batches.insert(producer.append(record).map_err(wrong("append"))?);
+        producer.flush().map_err(wrong("flush"))?;
+    }
+    acknowledged(&mut *producer, 8, &batches).await
 }
 
 async fn refusals(bus: &dyn Bus, prefix: &str) -> Check {

@@ -2,7 +2,7 @@
 
 use super::SourceTaskOptions;
 use crate::connect::{
-    bus::BusProducer,
+    bus::{BusError, BusProducer},
     task::{Shared, TaskFailure},
 };
 use std::{sync::Arc, time::Duration};
@@ -20,10 +20,21 @@ pub(super) fn ensure(
 ) -> Result<bool, TaskFailure> {
     // Without rules of its own the log's automatic creation decides.
     let create = options.topic_creation.is_none();
+    let mut retries = false;
+    let mut retry = |doing: &str, error: &BusError| {
+        tracing::warn!(connector = %shared.id.connector, task = shared.id.task, %topic, %error, "could not {doing} yet");
+        shared.set_retrying(Some(format!("could not {doing}: {error}")));
+        retries = true;
+    };
     loop {
         match shared.wait_or_stop(producer.load_topic(topic, create)) {
             None => return Ok(false),
-            Some(Ok(Some(_))) => return Ok(true),
+            Some(Ok(Some(_))) => {
+                if retries {
+                    shared.set_retrying(None);
+                }
+                return Ok(true);
+            }
             Some(Ok(None)) => {
                 if let Some(creation) = &options.topic_creation {
                     let created = shared.wait_or_stop(shared.runtime.bus.create_topic(creation.topic(topic)));
@@ -34,7 +45,7 @@ pub(super) fn ensure(
                             continue;
                         }
                         Some(Err(error)) if error.is_retriable() => {
-                            tracing::warn!(%topic, %error, "could not create the topic yet");
+                            retry("create the topic", &error);
                         }
                         Some(Err(error)) => {
                             return Err(TaskFailure::bus(&format!("could not create topic {topic}"), &error));
@@ -43,7 +54,7 @@ pub(super) fn ensure(
                 }
             }
             Some(Err(error)) if error.is_retriable() => {
-                tracing::warn!(%topic, %error, "could not look the topic up yet");
+                retry("look the topic up", &error);
             }
             Some(Err(error)) => return Err(TaskFailure::bus(&format!("could not look topic {topic} up"), &error)),
         }

@@ -13,7 +13,7 @@ use levada_client::{
 use levada_connector_api::TopicPartition;
 use levada_env::{Clock, Instant};
 use levada_wire::records::{Compression, RecordBatchBuilder};
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 /// Buffers kept for the next batches.
 const SPARE_BUFFERS: usize = 16;
@@ -100,12 +100,29 @@ impl EmbeddedProducer {
         if let Some(known) = self.topics.iter().find(|known| known.name == *topic) {
             return Ok(Some(known.partitions.len() as i32));
         }
-        let found = metadata::topics(&*self.transport, &[topic], create, CALL_DEADLINE).await.map_err(failed)?;
-        let Some(found) = found.into_iter().next() else { return Ok(None) };
-        let configs = self.admin.topic_configs(topic, &["max.message.bytes"]).await.map_err(failed)?;
+        let (transport, admin) = (self.transport.clone(), self.admin.clone());
+        let look_up = async {
+            let found = metadata::topics(&*transport, &[topic], create, CALL_DEADLINE).await?;
+            let Some(found) = found.into_iter().next() else { return Ok(None) };
+            Ok(Some((found, admin.topic_configs(topic, &["max.message.bytes"]).await?)))
+        };
+        let Some((found, configs)) = self.beside(look_up).await.map_err(failed)? else { return Ok(None) };
         let limit = configs.iter().find_map(|(_, value)| value.parse::<usize>().ok()).unwrap_or(1_000_000);
         self.add(found, topic.clone(), limit);
         Ok(self.topics.last().map(|topic| topic.partitions.len() as i32))
+    }
+
+    /// Waits for `work` while what was submitted goes on: nobody else drives it.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let moves = !self.producer.is_idle() && !self.producer.is_revoked();
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = self.producer.progress(), if moves => self.collect(),
+            }
+        }
     }
 
     fn add(&mut self, topic: Topic, name: Arc<str>, limit: usize) {
