@@ -46,7 +46,8 @@ impl SourceTask for PostgresSourceTask {
             ))
         })?;
         accept_signals(&*context, &typed, position.as_ref())?;
-        let settings = Settings { config: typed, raw: config, context, run_id: uuid::Uuid::new_v4().to_string() };
+        let run_id = uuid::Uuid::new_v4().to_string();
+        let settings = Settings { config: typed, raw: config, context, run_id, inbox: Arc::default() };
         let partition = Arc::new(partition);
         let begin = Begin { position, ..Begin::default() };
         self.running = Some(Running { settings, partition, begin, pump: None, failures: 0 });

@@ -6,9 +6,38 @@ use super::{
     stream::Streaming,
 };
 use crate::error::{Error, Result};
+use levada_connector_api::{SourceTaskContext, TaskSignal};
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
+
+/// Signals that were taken from the runtime, which has them no more, and that no offset has yet. They outlive the reading
+/// that took them: when it fails, the next one follows them.
+#[derive(Debug, Default)]
+pub struct Inbox(Mutex<Vec<TaskSignal>>);
+
+impl Inbox {
+    fn signals(&self) -> MutexGuard<'_, Vec<TaskSignal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be followed: signals of a reading that failed or, when there are none, what has come since.
+    fn look(&self, context: &dyn SourceTaskContext) -> Vec<TaskSignal> {
+        let mut signals = self.signals();
+        if signals.is_empty() {
+            *signals = context.take_signals();
+        }
+        signals.clone()
+    }
+
+    /// An offset has what they asked for.
+    fn done(&self) {
+        self.signals().clear();
+    }
+}
 
 /// A signal as JSON.
 struct Written {
@@ -42,7 +71,7 @@ impl Engine {
         streaming.signals.look = Instant::now() + every.clamp(Duration::from_millis(50), Duration::from_secs(1));
         // Signals that are taken are followed now: the session sleeps most of the time, and may have been ended.
         self.awake().await?;
-        let signals = self.settings.context.take_signals();
+        let signals = self.settings.inbox.look(&*self.settings.context);
         let any = !signals.is_empty();
         for signal in signals {
             if !signal.text.is_empty() {
@@ -51,6 +80,10 @@ impl Engine {
             if let Some((partition, next)) = signal.next {
                 self.position.signals.insert(partition, next);
             }
+        }
+        if any {
+            self.remember(streaming).await?;
+            self.settings.inbox.done();
         }
         let config = &self.settings.config.snapshot;
         if config.channel("file") {
@@ -67,7 +100,7 @@ impl Engine {
                 return file.done(&taken).map_err(stuck);
             }
         }
-        if any { self.remember(streaming).await } else { Ok(()) }
+        Ok(())
     }
 
     async fn written(&mut self, streaming: &mut Streaming, id: &str, text: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The reading thread, as the task sees it.
 
 use super::{
+    channels::Inbox,
     engine::Engine,
     queue::{Chunk, Popped, Queue},
     shapes::StoredShapes,
@@ -32,6 +33,8 @@ pub struct Settings {
     pub context: Arc<dyn SourceTaskContext>,
     /// Identity of this run.
     pub run_id: String,
+    /// Signals that are not followed yet.
+    pub inbox: Arc<Inbox>,
 }
 
 /// Where reading begins.

@@ -328,3 +328,32 @@ fn what_can_t_be_read_is_told_and_the_stream_goes_on() {
     assert!(!is_read(&run.take(1).unwrap()[0]));
     run.stop();
 }
+
+#[test]
+fn a_signal_that_was_taken_by_a_reading_that_fails_is_followed_by_the_next() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");
+    let keys = [("snapshot.mode", "no_data"), ("guardrail.collections.max", "1"), ("signal.poll.interval.ms", "50")];
+    let offsets = Offsets::default();
+    let mut run = server.source(&keys, &offsets);
+    wait_for_slot(&server, &mut run);
+    // The tables that a signal means are looked up: that fails as long as there are too many.
+    server.sql("CREATE TABLE u (id int PRIMARY KEY)");
+    let text = r#"{"type": "execute-snapshot", "data": {"data-collections": ["public.t"]}}"#;
+    run.context.signal(TaskSignal { id: "s".to_owned(), text: text.to_owned(), next: Some((0, 3)) });
+    let error = run.take_error();
+    assert!(error.message.contains("guardrail.collections.max"), "{error}");
+    server.sql("DROP TABLE u");
+    assert!(run.take(2).unwrap().iter().all(is_read));
+    run.expect_nothing();
+    run.commit().unwrap();
+    let partition = serde_json::json!({"server": "p"}).as_object().unwrap().clone();
+    assert_eq!(offsets.get(&partition).unwrap()["levada_signals"], serde_json::json!([[0, 3]]));
+    // What was followed is not followed again.
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'levada'");
+    let error = run.take_error();
+    assert_eq!(error.kind, levada_connector_api::ErrorKind::Retriable, "{error}");
+    wait_for_slot(&server, &mut run);
+    run.expect_nothing();
+    run.stop();
+}
