@@ -133,18 +133,23 @@ pub async fn list_tables(sql: &Sql, via_root: bool) -> Result<Vec<(u32, TableId)
 /// Tables that are asked for at once: three queries each time, and their rows are held in memory.
 const TABLES_AT_ONCE: usize = 100;
 
-/// All of one table; `None` when there is no table of that number any more.
+/// All of one table but its size, which takes a lock on it; `None` when there is no table of that number any more.
 pub async fn table_info(sql: &Sql, oid: u32) -> Result<Option<TableInfo>> {
-    Ok(table_infos(sql, &[oid]).await?.pop())
+    Ok(infos(sql, &[oid], "greatest(c.relpages, 0)").await?.pop())
 }
 
-/// All of these tables in their order, without those that are no more.
+/// All of these tables in their order, without those that are no more. Waits for tables that somebody has locked.
 pub async fn table_infos(sql: &Sql, oids: &[u32]) -> Result<Vec<TableInfo>> {
+    let size = "pg_relation_size(c.oid) / current_setting('block_size')::int";
+    infos(sql, oids, size).await
+}
+
+async fn infos(sql: &Sql, oids: &[u32], size: &str) -> Result<Vec<TableInfo>> {
     let mut all = Vec::with_capacity(oids.len());
     for oids in oids.chunks(TABLES_AT_ONCE) {
         let array = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
         let array = format!("'{{{array}}}'::oid[]");
-        let mut infos = heads(sql, &array).await?;
+        let mut infos = heads(sql, &array, size).await?;
         columns(sql, &array, &mut infos).await?;
         keys(sql, &array, &mut infos).await?;
         all.extend(oids.iter().filter_map(|oid| infos.remove(oid)));
@@ -152,11 +157,11 @@ pub async fn table_infos(sql: &Sql, oids: &[u32]) -> Result<Vec<TableInfo>> {
     Ok(all)
 }
 
-async fn heads(sql: &Sql, oids: &str) -> Result<HashMap<u32, TableInfo>> {
+async fn heads(sql: &Sql, oids: &str, size: &str) -> Result<HashMap<u32, TableInfo>> {
     let query = format!(
         "SELECT n.nspname, c.relname, c.relkind, greatest(c.relpages, 0), greatest(c.reltuples, 0), \
          coalesce(pg_relation_filenode(c.oid), 0), \
-         CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_relation_size(c.oid) / current_setting('block_size')::int END, \
+         CASE WHEN c.relkind = 'p' THEN 0 ELSE {size} END, \
          c.relreplident, c.oid \
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ({oids})"
     );

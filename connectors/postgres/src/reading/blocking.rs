@@ -17,11 +17,7 @@ use crate::{
     signal::Asked,
 };
 use levada_connector_api::ErrorKind;
-use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
-
-/// Longest silence towards the server.
-const ALIVE: Duration = Duration::from_secs(10);
+use std::time::Duration;
 
 impl Engine {
     /// Notes tables that are to be read at the transaction's end.
@@ -54,25 +50,9 @@ impl Engine {
         self.deliver(streaming, interval).await?;
         self.position.transaction = None;
         // A chunk that waits would come behind newer rows.
-        streaming.signals.put_back();
+        streaming.chunks.put_back();
         let moment = self.moment(streaming, self.position.lsn);
-        let manual = self.stored() == 0;
-        let shared = Arc::clone(&self.shared);
-        let alive = async {
-            loop {
-                tokio::time::sleep(interval.min(ALIVE)).await;
-                if let Err(error) = streaming.tell(if manual { 0 } else { shared.stored() }).await {
-                    return error;
-                }
-            }
-        };
-        let read = tokio::select! {
-            read = self.read_asked(moment) => read,
-            error = alive => Err(error),
-            () = shared.stop() => Err(Error::Stopped),
-        };
-        // Nobody listened to the server meanwhile.
-        streaming.heard_at = Instant::now();
+        let read = streaming.beside(self.read_asked(moment)).await;
         self.shared.telling.end_snapshot();
         match read {
             Err(error @ Error::Server { .. }) if error.kind() != ErrorKind::Retriable => {

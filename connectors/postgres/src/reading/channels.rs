@@ -70,7 +70,7 @@ impl Engine {
         let every = self.settings.config.snapshot.signal_poll;
         streaming.signals.look = Instant::now() + every.clamp(Duration::from_millis(50), Duration::from_secs(1));
         // Signals that are taken are followed now: the session sleeps most of the time, and may have been ended.
-        self.awake().await?;
+        streaming.beside(self.awake()).await?;
         let signals = self.settings.inbox.look(&*self.settings.context);
         let any = !signals.is_empty();
         for signal in signals {

@@ -36,7 +36,7 @@ impl Engine {
             }
             Message::Relation(relation) => {
                 streaming.signals.announced(&relation, self.settings.config.snapshot.source_channel());
-                let announced = self.announced(&relation).await?;
+                let announced = streaming.beside(self.announced(&relation)).await?;
                 let oid = relation.oid;
                 let table = announced.map(|(table, info)| {
                     self.note_shape(streaming, relation, info);
@@ -53,7 +53,7 @@ impl Engine {
             Message::Truncate(oids) => {
                 for oid in oids {
                     let Some((table, moment)) = self.event(streaming, oid, lsn, "TRUNCATE").await? else { continue };
-                    streaming.signals.emptied(&table);
+                    streaming.chunks.emptied(&table);
                     self.emitter.truncate(&table, &moment, &mut self.batch);
                 }
             }
@@ -80,7 +80,7 @@ impl Engine {
         self.position.message_type = Some("COMMIT".to_owned());
         let transaction = streaming.transaction.take();
         if let Some(ended) = &transaction {
-            streaming.signals.seen.committed(ended.xid);
+            streaming.chunks.seen.committed(ended.xid);
         }
         let was_sent = |sent: &mut Sent| transaction.is_some_and(|transaction| sent.is_of(transaction.xid));
         streaming.sent.take_if(was_sent);
@@ -103,7 +103,7 @@ impl Engine {
         let Some((table, moment)) = event else { return Ok(()) };
         match table.decode(row, owner, None) {
             Ok(decoded) => {
-                streaming.signals.changed(&table, &table.key_of(&decoded));
+                streaming.chunks.changed(&table, &table.key_of(&decoded));
                 let (wish, before) = (self.wish(&table, row, &decoded), self.batch.records.len());
                 self.emitter.insert(&table, decoded, &moment, &mut self.batch);
                 self.wished(wish, before);
@@ -127,7 +127,7 @@ impl Engine {
         match both(&table, old, new, owner) {
             Ok((old, decoded)) => {
                 for row in old.iter().chain([&decoded]) {
-                    streaming.signals.changed(&table, &table.key_of(row));
+                    streaming.chunks.changed(&table, &table.key_of(row));
                 }
                 let (wish, before) = (self.wish(&table, new, &decoded), self.batch.records.len());
                 self.emitter.update(&table, old, decoded, &moment, &mut self.batch);
@@ -150,7 +150,7 @@ impl Engine {
         let Some((table, moment)) = self.event(streaming, oid, lsn, "DELETE").await? else { return Ok(()) };
         match table.decode(old.row, owner, None) {
             Ok(row) => {
-                streaming.signals.changed(&table, &table.key_of(&row));
+                streaming.chunks.changed(&table, &table.key_of(&row));
                 self.emitter.delete(&table, row, &moment, &mut self.batch);
             }
             Err(error) => self.undecoded(error.to_string())?,
@@ -233,7 +233,7 @@ impl Engine {
             "SELECT coalesce(catalog_xmin, xmin) FROM pg_replication_slots WHERE slot_name = {}",
             crate::net::literal(self.slot.name())
         );
-        let row = self.sql.row("the slot's xmin can't be read", &query).await?;
+        let row = streaming.beside(self.sql.row("the slot's xmin can't be read", &query)).await?;
         streaming.xmin = row.as_ref().and_then(|row| row.get(0)).and_then(|text| text.parse().ok());
         Ok(())
     }

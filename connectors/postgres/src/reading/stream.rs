@@ -2,11 +2,14 @@
 
 use super::{
     engine::{Engine, now_micros},
-    incremental::Signals,
+    incremental::Chunks,
+    pump::Shared,
     shapes::Unshaped,
+    signals::Signals,
     under_way::UnderWay,
 };
 use crate::{
+    config::FlushMode,
     error::{Error, Result},
     lsn::Lsn,
     net::{Frame, Replication},
@@ -15,12 +18,14 @@ use crate::{
     table::Table,
 };
 use levada_connector_api::Str;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Shortest time between two offsets of an idle stream.
 const IDLE_CHECKPOINT: Duration = Duration::from_secs(1);
 
+/// Longest silence towards the server, whatever is waited for.
+const ALIVE: Duration = Duration::from_secs(10);
 /// Silence after which the server is asked for a sign of life with each report.
 const ASK_AFTER: Duration = Duration::from_secs(15);
 /// Silence after which the connection counts as broken.
@@ -50,6 +55,8 @@ pub(super) struct Streaming {
     /// Transactions that have not ended.
     pub(super) under_way: UnderWay,
     pub(super) signals: Signals,
+    /// The chunk of an incremental snapshot.
+    pub(super) chunks: Chunks,
     /// Announcements whose first row has not come.
     pub(super) unshaped: Unshaped,
     /// Whether the last event was sent before.
@@ -60,6 +67,11 @@ pub(super) struct Streaming {
     settled: u64,
     pub(super) xmin: Option<i64>,
     pub(super) xmin_at: Option<Instant>,
+    shared: Arc<Shared>,
+    /// Whether the server is told what is stored.
+    acknowledges: bool,
+    /// Longest silence towards the server.
+    alive: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -89,7 +101,8 @@ impl Engine {
             told: 0,
             told_at: now,
             heard_at: now,
-            signals: Signals::new(self.seen_now().await?),
+            signals: Signals::new(),
+            chunks: Chunks::new(self.seen_now().await?),
             unshaped: Unshaped::default(),
             skipped: false,
             under_way: UnderWay::new(self.settings.config.streaming.spill_directory.as_deref()),
@@ -98,6 +111,9 @@ impl Engine {
             settled: resume.from,
             xmin: None,
             xmin_at: None,
+            shared: Arc::clone(&self.shared),
+            acknowledges: self.acknowledges(),
+            alive: self.settings.config.streaming.status_interval.clamp(Duration::from_millis(100), ALIVE),
         };
         // A stream's offsets say nothing of the snapshot before it.
         self.position.snapshot = None;
@@ -183,7 +199,7 @@ impl Engine {
             let heartbeat = self.settings.config.events.heartbeat_interval;
             let due = if heartbeat.is_zero() { interval } else { interval.min(heartbeat) };
             let (stored, unsettled) = (self.stored(), self.unsettled(streaming));
-            let wake = streaming.signals.wake();
+            let wake = streaming.chunks.wake().map_or(streaming.signals.look, |wake| wake.min(streaming.signals.look));
             tokio::select! {
                 read = streaming.replication.fill() => {
                     read?;
@@ -217,9 +233,12 @@ impl Engine {
 
     /// What the server may forget up to.
     pub(super) fn stored(&self) -> u64 {
-        use crate::config::FlushMode;
+        if self.acknowledges() { self.shared.stored() } else { 0 }
+    }
+
+    fn acknowledges(&self) -> bool {
         let config = &self.settings.config.streaming;
-        if config.flush_mode == FlushMode::Manual || !config.flush_lsn_source { 0 } else { self.shared.stored() }
+        config.flush_mode != FlushMode::Manual && config.flush_lsn_source
     }
 
     pub(super) async fn deliver(&mut self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
@@ -256,10 +275,13 @@ impl Engine {
             self.settings.config.events.heartbeat_query.clone().filter(|query| !query.trim().is_empty())
         {
             let action = "heartbeat.action.query failed";
-            if let Err(error) = self.sql.execute(action, &query).await {
+            if let Err(error) = streaming.beside(self.sql.execute(action, &query)).await {
+                if matches!(error, Error::Stopped) {
+                    return Err(error);
+                }
                 self.settings.context.warn(&error.to_string());
                 if matches!(error, Error::Broken(_)) {
-                    self.reconnect().await?;
+                    streaming.beside(self.reconnect()).await?;
                 }
             }
         }
@@ -320,8 +342,7 @@ impl Engine {
         streaming.idle_at = Instant::now();
         streaming.settled = self.position.commit.unwrap_or(0);
         self.position.transaction = None;
-        let interval = self.settings.config.streaming.status_interval;
-        self.flush(true, interval, async || Ok(())).await
+        self.flush(true, streaming.alive, async || streaming.tell_stored().await).await
     }
 
     /// An offset without records: nothing of what was received is captured.
@@ -353,6 +374,25 @@ impl Streaming {
     /// Position of the commit of the transaction under way.
     pub(super) fn commit(&self) -> u64 {
         self.transaction.as_ref().map_or(0, |transaction| transaction.commit)
+    }
+
+    /// Waits for what is asked on another session, however long that takes: somebody may have locked a table. Nobody reads
+    /// the stream meanwhile; the server hears that somebody is here all the same.
+    pub(super) async fn beside<T>(&mut self, asked: impl Future<Output = Result<T>>) -> Result<T> {
+        let (mut asked, since, shared) = (pin!(asked), Instant::now(), Arc::clone(&self.shared));
+        let answer = loop {
+            tokio::select! {
+                answer = &mut asked => break answer,
+                () = tokio::time::sleep(self.alive) => self.tell_stored().await?,
+                () = shared.stop() => return Err(Error::Stopped),
+            }
+        };
+        self.heard_at += since.elapsed();
+        answer
+    }
+
+    async fn tell_stored(&mut self) -> Result<()> {
+        self.tell(if self.acknowledges { self.shared.stored() } else { 0 }).await
     }
 
     pub(super) async fn tell(&mut self, stored: u64) -> Result<()> {

@@ -33,7 +33,7 @@ impl Snapshot {
 }
 
 /// Transactions whose commit was streamed and that no snapshot was seen to see.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     xids: Vec<u32>,
     /// Transactions that had not ended when the stream began: the stream before it may have shown their commit.

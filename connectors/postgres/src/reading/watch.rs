@@ -2,6 +2,7 @@
 //! configuration says when that is too much. Looks at the publication, and for new tables, too. It goes on while the queue is full and during a snapshot.
 
 use super::{
+    locks::Locks,
     newcomers::Newcomers,
     published::{Change, Published},
     pump::{Settings, Shared},
@@ -74,6 +75,7 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
         published: Published::default(),
         newcomers: Newcomers::new(settings),
         filters: Filters::new(&settings.config.capture),
+        locks: Locks::default(),
     };
     loop {
         sleep(TELL_EVERY).await;
@@ -122,12 +124,15 @@ struct Tables {
     published: Published,
     newcomers: Newcomers,
     filters: Filters,
+    locks: Locks,
 }
 
 impl Tables {
     /// Gives the failure of the task when changes are missing. New tables are added only once it is known that they are
     /// new: one that was taken out of the publication would come back without what changed meanwhile.
     async fn look(&mut self, settings: &Settings, sql: &Sql) -> Result<Option<Error>> {
+        let patience = settings.config.snapshot.lock_timeout;
+        self.locks.look(&*settings.context, sql, &self.filters, patience).await?;
         let name = &settings.config.streaming.publication_name;
         for change in self.published.look(sql, name, &self.filters).await? {
             match change {

@@ -10,6 +10,7 @@ mod faults;
 mod gaps;
 mod json;
 mod large;
+mod locked;
 mod new_tables;
 mod partitions;
 mod postgis;
