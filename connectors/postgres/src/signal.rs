@@ -2,8 +2,13 @@
 
 use serde_json::{Value, json};
 
+/// Tables that may wait to be read.
+const MOST_WAITING: usize = 10_000;
+/// Bytes of their names and conditions: they are in every offset, which is a record of a topic.
+const MOST_WAITING_BYTES: usize = 512 << 10;
+
 /// A table of a snapshot that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Asked {
     /// Table, `schema.table`.
     pub table: String,
@@ -12,6 +17,10 @@ pub struct Asked {
 }
 
 impl Asked {
+    fn bytes(&self) -> usize {
+        self.table.len() + self.filter.as_ref().map_or(0, String::len)
+    }
+
     /// As a part of an offset.
     pub fn to_json(&self) -> Value {
         json!({ "table": self.table, "filter": self.filter })
@@ -21,6 +30,41 @@ impl Asked {
     pub fn from_json(value: &Value) -> Option<Self> {
         let filter = value.get("filter").and_then(Value::as_str).map(str::to_owned);
         Some(Self { table: value.get("table")?.as_str()?.to_owned(), filter })
+    }
+}
+
+/// The tables that a signal asks for, bounded while they are gathered.
+#[derive(Debug)]
+pub struct Gathering {
+    tables: Vec<Asked>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Gathering {
+    /// Beside those that wait already.
+    pub fn beside(waiting: &[Asked]) -> Self {
+        Self { tables: Vec::new(), count: waiting.len(), bytes: waiting.iter().map(Asked::bytes).sum() }
+    }
+
+    /// Adds one; the error says why it has no room.
+    pub fn push(&mut self, table: &str, filter: Option<&str>) -> Result<(), String> {
+        let asked = Asked { table: table.to_owned(), filter: filter.map(str::to_owned) };
+        self.count += 1;
+        self.bytes += asked.bytes();
+        if self.count > MOST_WAITING || self.bytes > MOST_WAITING_BYTES {
+            return Err(format!(
+                "more than {MOST_WAITING} tables, or {MOST_WAITING_BYTES} bytes of their names and conditions, would wait to \
+                 be read; name fewer data-collections, or ask again when those before are read"
+            ));
+        }
+        self.tables.push(asked);
+        Ok(())
+    }
+
+    /// Those that were added.
+    pub fn tables(self) -> Vec<Asked> {
+        self.tables
     }
 }
 
@@ -118,6 +162,9 @@ impl Signal {
                 if names().is_empty() {
                     return Err("it names no data-collections".to_owned());
                 }
+                if names().len() > MOST_WAITING {
+                    return Err(format!("it names more than {MOST_WAITING} data-collections"));
+                }
                 let filter = |table: &str| {
                     let all = data.get("additional-conditions")?.as_array()?;
                     let own =
@@ -162,6 +209,24 @@ mod tests {
         for data in ["", "x", r#"{"data-collections": ["a.b"], "type": "whole"}"#] {
             assert!(Signal::parse("execute-snapshot", Some(data)).is_err(), "{data}");
         }
+    }
+
+    #[test]
+    fn no_more_tables_wait_than_an_offset_has_room_for() {
+        let mut waiting = Gathering::beside(&[]);
+        for number in 0..MOST_WAITING {
+            waiting.push(&format!("s.t{number}"), None).unwrap();
+        }
+        assert!(waiting.push("s.more", None).unwrap_err().contains("10000 tables"));
+        let mut more = Gathering::beside(&waiting.tables());
+        assert!(more.push("s.more", None).is_err(), "those before count");
+        let filter = "x".repeat(MOST_WAITING_BYTES / 2);
+        let mut long = Gathering::beside(&[]);
+        long.push("a.b", Some(&filter)).unwrap();
+        assert!(long.push("a.c", Some(&filter)).is_err());
+        let names = vec!["a.b"; MOST_WAITING + 1];
+        let data = json!({ "data-collections": names }).to_string();
+        assert!(Signal::parse("execute-snapshot", Some(&data)).unwrap_err().contains("10000"));
     }
 
     #[test]

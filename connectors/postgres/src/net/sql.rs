@@ -108,9 +108,9 @@ impl Sql {
         })
     }
 
-    /// Columns of a query's answer, without running it.
+    /// Columns of a query's answer, without running it. The server takes no more than one statement.
     pub async fn describe(&self, action: &str, sql: &str) -> Result<Statement> {
-        self.client.prepare(sql).await.map_err(|error| Error::sql(action, &error))
+        self.patiently(action, self.client.prepare(sql)).await?.map_err(|error| Error::sql(action, &error))
     }
 
     /// Whether the server has ended it.

@@ -6,6 +6,7 @@
 //! is one transaction, which waits for a lock no longer than `snapshot.lock.timeout.ms`; the stream goes on without it.
 
 use super::{
+    conditions::check_condition,
     engine::{Engine, now_micros},
     hidden::snapshot,
     snapshot::estimate,
@@ -47,7 +48,7 @@ pub(super) struct Chunks {
     pub(super) hidden_told: bool,
     /// Whether the last try waited for a lock in vain.
     locked: bool,
-    /// What is read, and its rows by the statistics.
+    /// What is read, its condition looked at, and its rows by the statistics.
     known: Option<(Asked, u64)>,
 }
 
@@ -283,6 +284,9 @@ impl Engine {
         let Some((oid, _)) = captured.iter().find(|(_, id)| id.to_string() == asked.table) else { return Ok(None) };
         let Some(info) = catalog::table_infos(&self.sql, &[*oid]).await?.pop() else { return Ok(None) };
         if known.as_ref().is_none_or(|(known, _)| known != asked) {
+            if let Some(filter) = &asked.filter {
+                check_condition(&self.sql, &info.id, filter).await?;
+            }
             *known = Some((asked.clone(), estimate(&self.sql, &info).await?));
         }
         let (table, key) = self.plan_of(&info).await?;

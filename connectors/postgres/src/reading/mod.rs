@@ -5,6 +5,7 @@ mod alongside;
 mod blocking;
 mod channels;
 mod checks;
+mod conditions;
 mod engine;
 mod gap;
 mod hidden;

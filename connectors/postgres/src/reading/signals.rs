@@ -5,8 +5,9 @@ use crate::{
     error::Result,
     filter::Patterns,
     pgoutput::{Cell, Relation, Tuple},
-    signal::{Asked, Signal},
+    signal::{Asked, Gathering, Signal},
 };
+use std::collections::HashSet;
 use tokio::time::Instant;
 
 /// Where the stream's signals come from.
@@ -75,19 +76,20 @@ impl Engine {
         };
         match signal {
             Signal::Execute(asked) => {
-                let asked = streaming.beside(self.asked(id, asked)).await?;
+                let waiting = self.position.incremental.as_ref().map_or(&[][..], |state| &state.tables);
+                let room = Gathering::beside(waiting);
+                let asked = streaming.beside(self.asked(id, asked, room)).await?;
                 if !asked.is_empty() {
                     let waiting = &mut self.position.incremental.get_or_insert_default().tables;
                     // What waits to be read anyway is not read twice.
-                    for asked in asked {
-                        if !waiting.iter().skip(1).any(|other| *other == asked) {
-                            waiting.push(asked);
-                        }
-                    }
+                    let mut known: HashSet<_> = waiting.iter().skip(1).cloned().collect();
+                    waiting.extend(asked.into_iter().filter(|asked| known.insert(asked.clone())));
                 }
             }
             Signal::Block(asked) => {
-                let asked = streaming.beside(self.asked(id, asked)).await?;
+                let waiting = self.position.progress.as_ref().map_or(&[][..], |progress| &progress.asked);
+                let room = Gathering::beside(waiting);
+                let asked = streaming.beside(self.asked(id, asked, room)).await?;
                 self.ask_blocking(asked);
             }
             Signal::Stop(patterns) => {
@@ -110,21 +112,25 @@ impl Engine {
         Ok(())
     }
 
-    /// The captured tables that a signal's patterns mean.
-    async fn asked(&self, id: &str, patterns: Vec<Asked>) -> Result<Vec<Asked>> {
-        let captured = self.captured().await?;
+    /// The captured tables that a signal's patterns mean; none when there is no room for all of them.
+    async fn asked(&self, id: &str, patterns: Vec<Asked>, mut room: Gathering) -> Result<Vec<Asked>> {
         let own = self.settings.config.snapshot.signal_table.as_deref();
-        let mut tables = Vec::new();
+        let mut captured: Vec<_> = self.captured().await?.iter().map(|(_, id)| id.to_string()).collect();
+        captured.retain(|name| Some(name.as_str()) != own);
         for asked in patterns {
             let pattern = Patterns::new(&[&asked.table]);
-            let before = tables.len();
-            let names = captured.iter().map(|(_, id)| id.to_string());
-            let meant = names.filter(|name| pattern.matches(name) && Some(name.as_str()) != own);
-            tables.extend(meant.map(|table| Asked { table, filter: asked.filter.clone() }));
-            if tables.len() == before {
+            let mut any = false;
+            for table in captured.iter().filter(|name| pattern.matches(name)) {
+                any = true;
+                if let Err(reason) = room.push(table, asked.filter.as_deref()) {
+                    self.settings.context.warn(&format!("signal {id} is not followed: {reason}"));
+                    return Ok(Vec::new());
+                }
+            }
+            if !any {
                 self.settings.context.warn(&format!("signal {id}: no captured table is called {}", asked.table));
             }
         }
-        Ok(tables)
+        Ok(room.tables())
     }
 }

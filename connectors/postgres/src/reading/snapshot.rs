@@ -5,6 +5,7 @@
 //! same, so every row's last event is its last state. A row that moved into pages that were read already is read again.
 
 use super::{
+    conditions::bare,
     engine::{Engine, now_micros},
     rows::{Planned, Rows},
     tables,
@@ -94,7 +95,9 @@ impl Engine {
             if self.is_full() {
                 self.checkpoint().await?;
             }
-            waiting.push_back(Planned { estimate: estimate(&reader, &info).await?, info, table, filter });
+            let planned = Planned { estimate: estimate(&reader, &info).await?, info, table, filter };
+            self.check_planned(&reader, &planned).await?;
+            waiting.push_back(planned);
         }
         let done = self.position.progress.as_ref().map_or(0, |progress| progress.done.len());
         let estimates: Vec<_> = waiting.iter().map(|planned| planned.estimate).collect();
@@ -216,7 +219,7 @@ impl Engine {
         let columns = columns.join(", ");
         let condition = planned.condition();
         if let Some(select) = self.select_of(planned) {
-            let select = select.trim_end_matches([';', ' ']);
+            let select = bare(select);
             return format!("COPY (SELECT {columns} FROM ({select}) levada_override WHERE {condition}) TO STDOUT");
         }
         let (whole, quoted) = (from == 0 && to.is_none(), info.id.quoted());

@@ -3,6 +3,7 @@
 mod alongside;
 mod blocking;
 mod capture;
+mod conditions;
 mod ddl;
 mod doctor;
 mod failover;
