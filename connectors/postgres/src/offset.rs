@@ -1,6 +1,7 @@
 //! Source offsets: Debezium's keys, so that an offset of either goes on with the other, and a few of our own.
 //!
 //! Ours say which server and publication the position is of (`levada_system`, `levada_timeline`, `levada_publication`),
+//! which tables were published (`levada_published`),
 //! and how far a snapshot has come (`levada_snapshot`). Debezium leaves keys alone that it does not know.
 
 use crate::{
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 /// How far a snapshot has come.
@@ -63,6 +65,8 @@ pub struct Position {
     pub incremental: Option<Incremental>,
     /// Numbers of the captured tables, where they are remembered.
     pub tables: Option<BTreeSet<u32>>,
+    /// Numbers of the captured tables that the publication shows, unless it is one of all tables.
+    pub published: Option<Arc<BTreeSet<u32>>>,
     /// Offset of the next record in each partition of the topic of signals.
     pub signals: BTreeMap<i32, i64>,
     /// The server's identity.
@@ -195,10 +199,10 @@ impl Position {
             set("levada_incremental", incremental.to_json());
         }
         if let Some(tables) = &self.tables {
-            // By their distances: there may be many, and offsets are written often.
-            let mut before = 0;
-            let distances: Vec<_> = tables.iter().map(|oid| oid - std::mem::replace(&mut before, *oid)).collect();
-            set("levada_tables", json!(distances));
+            set("levada_tables", distances(tables));
+        }
+        if let Some(published) = &self.published {
+            set("levada_published", distances(published));
         }
         if !self.signals.is_empty() {
             let signals: Vec<_> = self.signals.iter().collect();
@@ -229,6 +233,7 @@ impl Position {
             progress: offset.get("levada_snapshot").and_then(Progress::from_json),
             incremental: offset.get("levada_incremental").and_then(Incremental::from_json),
             tables: offset.get("levada_tables").and_then(tables),
+            published: offset.get("levada_published").and_then(tables).map(Arc::new),
             signals: signals(offset),
             system: text("levada_system"),
             timeline: number("levada_timeline")?,
@@ -236,6 +241,12 @@ impl Position {
             transaction: transaction(offset),
         })
     }
+}
+
+/// Numbers of tables by their distances: there may be many, and offsets are written often.
+fn distances(tables: &BTreeSet<u32>) -> Value {
+    let mut before = 0;
+    tables.iter().map(|oid| oid - std::mem::replace(&mut before, *oid)).collect()
 }
 
 fn tables(distances: &Value) -> Option<BTreeSet<u32>> {
@@ -322,13 +333,16 @@ mod tests {
             }),
             incremental: Some(Incremental { paused: true, ..Incremental::default() }),
             tables: Some(BTreeSet::from([16_384, u32::MAX, 16_390])),
+            published: Some(Arc::new((20_000..21_000).collect())),
             signals: BTreeMap::from([(0, 5)]),
             system: Some("1".to_owned()),
             timeline: Some(1),
             publication: Some(u32::MAX),
             transaction: Some(TransactionCount { xid: 7, total: 3, collections: vec![("a.b".to_owned(), 3)] }),
         };
-        assert_eq!(Position::from_offset(&position.to_offset()).unwrap(), position);
+        let offset = position.to_offset();
+        assert_eq!(Position::from_offset(&offset).unwrap(), position);
+        assert!(offset["levada_published"].to_string().len() < 2100, "a thousand tables are little");
     }
 
     #[test]

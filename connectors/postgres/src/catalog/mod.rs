@@ -8,20 +8,20 @@ mod tables;
 pub use datatypes::load_types;
 pub use publication::Publication;
 pub use slot::{Slot, SlotState, server_version};
-pub use tables::{CatalogColumn, TableId, TableInfo, list_tables, table_info, table_infos};
+pub use tables::{CatalogColumn, TableId, TableInfo, list_tables, owners, table_info, table_infos};
 
 use crate::error::{Error, Result};
 use tokio_postgres::SimpleQueryRow;
 
 /// A column of a row that must be there.
-fn text(row: &SimpleQueryRow, index: usize) -> Result<&str> {
+pub(crate) fn text(row: &SimpleQueryRow, index: usize) -> Result<&str> {
     row.try_get(index)
         .ok()
         .flatten()
         .ok_or_else(|| Error::Protocol("a row without a column that was asked for".to_owned()))
 }
 
-fn number<T: std::str::FromStr>(row: &SimpleQueryRow, index: usize) -> Result<T> {
+pub(crate) fn number<T: std::str::FromStr>(row: &SimpleQueryRow, index: usize) -> Result<T> {
     text(row, index)?.parse().map_err(|_| Error::Protocol("something else than a number".to_owned()))
 }
 

@@ -130,6 +130,17 @@ pub async fn list_tables(sql: &Sql, via_root: bool) -> Result<Vec<(u32, TableId)
     rows.iter().map(table).collect()
 }
 
+/// Numbers of the roles that own tables.
+pub async fn owners(sql: &Sql, oids: &[u32]) -> Result<HashMap<u32, u32>> {
+    if oids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let array = oids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let query = format!("SELECT oid, relowner FROM pg_class WHERE oid = ANY ('{{{array}}}'::oid[])");
+    let rows = sql.rows("the tables' owners can't be read", &query).await?;
+    rows.iter().map(|row| Ok((number(row, 0)?, number(row, 1)?))).collect()
+}
+
 /// Tables that are asked for at once: three queries each time, and their rows are held in memory.
 const TABLES_AT_ONCE: usize = 100;
 

@@ -3,13 +3,14 @@
 use super::{
     checks::{Course, course},
     gap::{ServerFacts, judge},
+    published::Published,
     pump::{Settings, Shared},
     queue::Chunk,
     reselect::Wish,
     shapes::{Shapes, StoredShapes},
 };
 use crate::{
-    catalog::{self, Publication, Slot},
+    catalog::{self, Publication, Slot, TableId},
     config::Reselect,
     datatype::TypeRegistry,
     error::{Error, Result},
@@ -126,6 +127,10 @@ impl Engine {
         {
             server.republished = Some(self.publication.name().to_owned());
         }
+        if let Some(before) = position.as_ref().and_then(|position| position.published.as_ref()) {
+            let lost = self.published().await?.lost(&self.sql, before, &captured).await?;
+            server.unpublished = lost.iter().map(TableId::quoted).collect();
+        }
         let slot = self.slot.state(&self.sql, self.version).await?;
         if let Some(slot) = &slot {
             self.show_slot(slot);
@@ -139,6 +144,7 @@ impl Engine {
         let mut ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
         ids.extend(self.signal_table().filter(|id| !ids.contains(id)));
         self.publication.ensure(&self.sql, self.version, &ids).await?;
+        self.shared.set_published(self.published().await?);
         self.position = position.unwrap_or_default();
         (self.position.system, self.position.timeline) = (Some(server.system), Some(server.timeline));
         self.position.publication = self.publication.number();
@@ -188,6 +194,10 @@ impl Engine {
         self.stream(replication, server.end).await
     }
 
+    async fn published(&self) -> Result<Published> {
+        Published::look(&self.sql, self.publication.name(), self.builder.filters()).await
+    }
+
     /// Sets the position to `at`, with nothing under way.
     pub(super) fn begin_at(&mut self, at: Lsn) {
         self.position.lsn = at.0;
@@ -215,6 +225,7 @@ impl Engine {
             end: field(2).and_then(|lsn| lsn.parse().ok()).ok_or_else(wrong)?,
             switched: None,
             republished: None,
+            unpublished: Vec::new(),
         };
         if let Some(old) = position.and_then(|position| position.timeline).filter(|old| *old != timeline) {
             let query = format!("TIMELINE_HISTORY {timeline}");
@@ -241,7 +252,10 @@ impl Engine {
     /// The batch as the queue takes it, with the offset when `offset` says that it is true behind it.
     pub(super) fn take_batch(&mut self, offset: bool) -> Option<Chunk> {
         let batch = std::mem::take(&mut self.batch);
-        let offset = offset.then(|| self.position.to_offset());
+        let offset = offset.then(|| {
+            self.position.published = self.shared.published_numbers();
+            self.position.to_offset()
+        });
         let shapes = self.shapes.take_fresh();
         let is_empty = batch.records.is_empty() && offset.is_none() && shapes.is_empty();
         (!is_empty).then_some(Chunk { records: batch.records, shapes, offset, bytes: batch.bytes })

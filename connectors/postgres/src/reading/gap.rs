@@ -16,6 +16,8 @@ pub struct ServerFacts {
     pub switched: Option<Lsn>,
     /// Name of the publication, when it was made behind the stored position.
     pub republished: Option<String>,
+    /// Captured tables, for SQL, that it showed at the stored position and shows no more.
+    pub unpublished: Vec<String>,
 }
 
 /// What is to be done about a stored position.
@@ -86,17 +88,30 @@ pub fn judge(
                 // Before PostgreSQL 18 a slot can't be read where its publication was not there.
                 (missing(what, confirmed), server.republished.is_some(), Some(confirmed))
             }
-            _ => match &server.republished {
-                Some(name) => {
+            _ => match (&server.republished, server.unpublished.as_slice()) {
+                (Some(name), _) => {
                     let what =
                         format!("publication {name} was dropped or made anew since the stored position {stored}");
                     (missing(what, server.end), true, Some(stored))
                 }
-                None => return Verdict::Continue,
+                (None, []) => return Verdict::Continue,
+                (None, tables) => (missing(taken_out(tables, stored), server.end), false, Some(stored)),
             },
         },
     };
     if trust { Verdict::LeaveOut(at, text) } else { Verdict::Gap { text: format!("{text}. {mend}"), remake } }
+}
+
+/// What of `tables` is missing.
+fn taken_out(tables: &[String], stored: Lsn) -> String {
+    let mut named = tables.get(..5).unwrap_or(tables).join(", ");
+    if tables.len() > 5 {
+        let _ = write!(named, " and {} more", tables.len() - 5);
+    }
+    format!(
+        "captured tables were taken out of the publication since the stored position {stored} (leave them out by \
+         table.exclude.list where that is meant): {named}"
+    )
 }
 
 /// Why a slot can't be used any more, by PostgreSQL's word for it where there is one, with the setting to look at.
@@ -151,7 +166,7 @@ mod tests {
 
     fn server(switched: Option<u64>) -> ServerFacts {
         let (system, switched) = ("1".to_owned(), switched.map(Lsn));
-        ServerFacts { system, timeline: 2, end: Lsn(1000), switched, republished: None }
+        ServerFacts { system, timeline: 2, end: Lsn(1000), switched, republished: None, unpublished: Vec::new() }
     }
 
     #[test]
@@ -166,6 +181,17 @@ mod tests {
         let Verdict::LeaveOut(place, text) = judged(400, MismatchStrategy::TrustSlot) else { panic!() };
         assert_eq!(place, Some(Lsn(500)));
         assert!(text.contains("publication pub was dropped or made anew") && text.contains("500 bytes"), "{text}");
+    }
+
+    #[test]
+    fn tables_taken_out_of_the_publication_are_a_gap_that_needs_no_new_slot() {
+        let at = Position { lsn: 500, ..Position::default() };
+        let tables: Vec<_> = (1..=7).map(|number| format!("t{number}")).collect();
+        let server = ServerFacts { unpublished: tables, ..server(None) };
+        let judged = |strategy| judge("s", &at, Some(&slot(400)), &server, strategy, 0);
+        let Verdict::Gap { text, remake } = judged(MismatchStrategy::NoValidation) else { panic!() };
+        assert!(!remake && text.contains("t1, t2, t3, t4, t5 and 2 more") && text.contains("when_needed"), "{text}");
+        assert!(matches!(judged(MismatchStrategy::TrustSlot), Verdict::LeaveOut(Some(Lsn(500)), _)));
     }
 
     #[test]

@@ -1,20 +1,28 @@
-//! Looks whether the publication still shows what is captured, beside the reading: PostgreSQL 18 passes over a publication
-//! that is gone, and every version says nothing of a table that was taken out of one.
+//! Which captured tables the publication shows: looked at beside the reading, and compared with the look before. PostgreSQL
+//! 18 passes over a publication that is gone, and every version says nothing of a table that was taken out of one.
+//!
+//! The numbers of those tables are in the offset, so that one that is taken out while the task is stopped is missed too.
 
 use crate::{
+    catalog::{TableId, number, text},
     error::{Error, Result},
     filter::Filters,
     net::{Sql, identifier, literal},
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the publication had when it was looked at last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Published {
     /// Number of the publication; none as long as it was never there.
-    number: Option<String>,
-    /// Captured tables by number. Empty for a publication of all tables, which can't lose one.
-    tables: BTreeMap<String, String>,
+    number: Option<u32>,
+    /// Captured tables by number; none of a publication of all tables, which can't lose one.
+    tables: Option<BTreeMap<u32, TableId>>,
+    /// Their numbers, as the offset has them.
+    numbers: Option<Arc<BTreeSet<u32>>>,
 }
 
 /// What became of a captured table that the publication has no more.
@@ -29,25 +37,14 @@ pub enum Change {
 }
 
 impl Published {
-    /// Whether the table of that number was published at the last look.
-    pub fn had(&self, oid: u32) -> bool {
-        self.tables.contains_key(&oid.to_string())
-    }
-
-    /// Compares with the last look.
-    pub async fn look(&mut self, sql: &Sql, name: &str, filters: &Filters) -> Result<Vec<Change>> {
+    /// Looks at the publication of that name.
+    pub async fn look(sql: &Sql, name: &str, filters: &Filters) -> Result<Self> {
         let action = "the publication can't be looked at";
         let query = format!("SELECT oid, puballtables FROM pg_publication WHERE pubname = {}", literal(name));
-        let row = sql.row(action, &query).await?;
-        let number = row.as_ref().and_then(|row| row.get(0)).map(str::to_owned);
-        if number != self.number {
-            if self.number.is_some() {
-                return Ok(vec![Change::Gap(Error::publication_gone(name))]);
-            }
-            self.number = number;
-        }
-        if row.is_none_or(|row| row.get(1) == Some("t")) {
-            return Ok(Vec::new());
+        let Some(row) = sql.row(action, &query).await? else { return Ok(Self::default()) };
+        let own = Some(number(&row, 0)?);
+        if text(&row, 1)? == "t" {
+            return Ok(Self { number: own, ..Self::default() });
         }
         let query = format!(
             "SELECT c.oid, p.schemaname, p.tablename FROM pg_publication_tables p \
@@ -55,39 +52,69 @@ impl Published {
              JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = {}",
             literal(name)
         );
-        let mut now = BTreeMap::new();
+        let mut tables = BTreeMap::new();
         for row in sql.rows(action, &query).await? {
-            if let (Some(oid), Some(schema), Some(table)) = (row.get(0), row.get(1), row.get(2))
-                && filters.table(schema, table)
-            {
-                now.insert(oid.to_owned(), format!("{}.{}", identifier(schema), identifier(table)));
+            let id = TableId { schema: text(&row, 1)?.to_owned(), name: text(&row, 2)?.to_owned() };
+            if filters.table(&id.schema, &id.name) {
+                tables.insert(number(&row, 0)?, id);
             }
         }
-        let lost: Vec<_> = self.tables.iter().filter(|(oid, _)| !now.contains_key(*oid)).collect();
+        let numbers = Some(Arc::new(tables.keys().copied().collect()));
+        Ok(Self { number: own, tables: Some(tables), numbers })
+    }
+
+    /// Numbers of the captured tables that it has, where it can lose one.
+    pub fn numbers(&self) -> Option<&Arc<BTreeSet<u32>>> {
+        self.numbers.as_ref()
+    }
+
+    /// Its captured tables, unless it is one of all tables, or is not there.
+    pub fn tables(&self) -> Option<&BTreeMap<u32, TableId>> {
+        self.tables.as_ref()
+    }
+
+    /// What has changed since the look `before`.
+    pub async fn compare(&self, before: &Self, sql: &Sql, name: &str, filters: &Filters) -> Result<Vec<Change>> {
+        if self.number != before.number {
+            let gone = before.number.map(|_| Change::Gap(Error::publication_gone(name)));
+            return Ok(gone.into_iter().collect());
+        }
+        let (Some(now), Some(then)) = (&self.tables, &before.tables) else { return Ok(Vec::new()) };
         let mut changes = Vec::new();
-        for (oid, table) in lost {
-            if comes_by_root(sql, oid, &now).await? {
-                continue;
+        for (oid, table) in then.iter().filter(|(oid, _)| !now.contains_key(*oid)) {
+            if !comes_by_root(sql, *oid, now).await? {
+                changes.push(became(sql, *oid, table, name, filters).await?);
             }
-            changes.push(became(sql, oid, table, name, filters).await?);
         }
-        self.tables = now;
         Ok(changes)
+    }
+
+    /// The captured tables among those of the numbers `before` that it shows no more: their changes are missing. One that
+    /// was dropped is none of them.
+    pub async fn lost(&self, sql: &Sql, before: &BTreeSet<u32>, captured: &[(u32, TableId)]) -> Result<Vec<TableId>> {
+        let Some(now) = &self.tables else { return Ok(Vec::new()) };
+        let mut lost = Vec::new();
+        for (oid, id) in captured.iter().filter(|(oid, _)| before.contains(oid) && !now.contains_key(oid)) {
+            if !comes_by_root(sql, *oid, now).await? {
+                lost.push(id.clone());
+            }
+        }
+        Ok(lost)
     }
 }
 
 /// What became of `table`, which was captured and is not among the publication's captured tables any more.
-async fn became(sql: &Sql, oid: &str, table: &str, publication: &str, filters: &Filters) -> Result<Change> {
+async fn became(sql: &Sql, oid: u32, table: &TableId, publication: &str, filters: &Filters) -> Result<Change> {
+    let table = table.quoted();
     let query = format!(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}"
     );
     let Some(row) = sql.row("a table can't be looked at", &query).await? else {
-        return Ok(Change::Dropped(table.to_owned()));
+        return Ok(Change::Dropped(table));
     };
-    if let (Some(schema), Some(name)) = (row.get(0), row.get(1))
-        && !filters.table(schema, name)
-    {
-        return Ok(Change::Renamed(table.to_owned(), format!("{}.{}", identifier(schema), identifier(name))));
+    let id = TableId { schema: text(&row, 0)?.to_owned(), name: text(&row, 1)?.to_owned() };
+    if !filters.table(&id.schema, &id.name) {
+        return Ok(Change::Renamed(table, id.quoted()));
     }
     Ok(Change::Gap(Error::Gap(format!(
         "table {table} is captured and not in publication {publication} any more: its changes are missing from then on. Run \
@@ -98,11 +125,15 @@ async fn became(sql: &Sql, oid: &str, table: &str, publication: &str, filters: &
 }
 
 /// Whether a table has become a partition of one that is published, and its rows come as that one's.
-async fn comes_by_root(sql: &Sql, oid: &str, now: &BTreeMap<String, String>) -> Result<bool> {
+async fn comes_by_root(sql: &Sql, oid: u32, now: &BTreeMap<u32, TableId>) -> Result<bool> {
     let query = format!(
         "WITH RECURSIVE up(oid) AS (SELECT inhparent FROM pg_inherits WHERE inhrelid = {oid} \
          UNION SELECT i.inhparent FROM pg_inherits i JOIN up ON i.inhrelid = up.oid) SELECT oid FROM up"
     );
-    let above = sql.rows("a table's place among partitions can't be read", &query).await?;
-    Ok(above.iter().any(|row| row.get(0).is_some_and(|oid| now.contains_key(oid))))
+    for row in sql.rows("a table's place among partitions can't be read", &query).await? {
+        if now.contains_key(&number(&row, 0)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -3,6 +3,7 @@
 use super::{
     channels::Inbox,
     engine::Engine,
+    published::Published,
     queue::{Chunk, Popped, Queue},
     shapes::StoredShapes,
     telling::Telling,
@@ -10,8 +11,9 @@ use super::{
 use crate::{config::SourceConfig, error::Error, offset::Position};
 use levada_connector_api::{Config, SourceTaskContext};
 use std::{
+    collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -57,6 +59,8 @@ pub struct Shared {
     stop: watch::Sender<bool>,
     stored: AtomicU64,
     pub(super) stored_changed: Notify,
+    /// What the publication shows, once the reading has made it.
+    published: Mutex<Option<Published>>,
 }
 
 impl Shared {
@@ -74,6 +78,22 @@ impl Shared {
     /// Position up to which everything is stored.
     pub fn stored(&self) -> u64 {
         self.stored.load(Ordering::Acquire)
+    }
+
+    /// What the publication shows, as it was seen last; `None` as long as the reading has not made it.
+    pub fn published(&self) -> Option<Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what the publication shows.
+    pub fn set_published(&self, published: Published) {
+        *self.published.lock().unwrap_or_else(PoisonError::into_inner) = Some(published);
+    }
+
+    /// Numbers of the captured tables that it shows, where it can lose one.
+    pub fn published_numbers(&self) -> Option<Arc<BTreeSet<u32>>> {
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.as_ref().and_then(Published::numbers).cloned()
     }
 
     /// Puts a chunk into the queue, waiting for room; `alive` is called again and again meanwhile, `every` so often.
@@ -116,6 +136,7 @@ impl Pump {
             stop: watch::Sender::new(false),
             stored: AtomicU64::new(0),
             stored_changed: Notify::new(),
+            published: Mutex::default(),
         });
         let name = format!("pg-{}", settings.context.connector());
         let for_thread = Arc::clone(&shared);

@@ -72,7 +72,6 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
     let most = u64::try_from(limit.most).ok().filter(|most| *most > 0);
     let (mut session, mut looked) = (None, None::<Instant>);
     let mut tables = Tables {
-        published: Published::default(),
         newcomers: Newcomers::new(settings),
         filters: Filters::new(&settings.config.capture),
         locks: Locks::default(),
@@ -105,7 +104,7 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
                 }
             }
             if let Some((sql, _)) = &session {
-                match tables.look(settings, sql).await {
+                match tables.look(settings, shared, sql).await {
                     Ok(None) => {}
                     Ok(Some(gap)) => return gap,
                     Err(error) => {
@@ -119,9 +118,8 @@ pub async fn watch(settings: &Settings, shared: &Shared) -> Error {
     }
 }
 
-/// The captured tables, as the publication has them.
+/// What is known of the captured tables.
 struct Tables {
-    published: Published,
     newcomers: Newcomers,
     filters: Filters,
     locks: Locks,
@@ -130,11 +128,13 @@ struct Tables {
 impl Tables {
     /// Gives the failure of the task when changes are missing. New tables are added only once it is known that they are
     /// new: one that was taken out of the publication would come back without what changed meanwhile.
-    async fn look(&mut self, settings: &Settings, sql: &Sql) -> Result<Option<Error>> {
-        let patience = settings.config.snapshot.lock_timeout;
-        self.locks.look(&*settings.context, sql, &self.filters, patience).await?;
-        let name = &settings.config.streaming.publication_name;
-        for change in self.published.look(sql, name, &self.filters).await? {
+    async fn look(&mut self, settings: &Settings, shared: &Shared, sql: &Sql) -> Result<Option<Error>> {
+        let config = &settings.config;
+        self.locks.look(&*settings.context, sql, &self.filters, config.snapshot.lock_timeout).await?;
+        let Some(before) = shared.published() else { return Ok(None) };
+        let name = &config.streaming.publication_name;
+        let now = Published::look(sql, name, &self.filters).await?;
+        for change in now.compare(&before, sql, name, &self.filters).await? {
             match change {
                 Change::Dropped(table) => settings.context.warn(&format!("captured table {table} was dropped")),
                 Change::Renamed(table, name) => settings.context.warn(&format!(
@@ -144,7 +144,12 @@ impl Tables {
                 Change::Gap(error) => return Ok(Some(error)),
             }
         }
-        self.newcomers.follow(settings, sql, &self.published).await?;
+        shared.set_published(now.clone());
+        if self.newcomers.follows(&now) {
+            let mut captured = catalog::list_tables(sql, config.streaming.via_partition_root).await?;
+            captured.retain(|(_, id)| self.filters.table(&id.schema, &id.name));
+            self.newcomers.follow(settings, sql, &now, &captured).await?;
+        }
         Ok(None)
     }
 }

@@ -1,6 +1,10 @@
 //! What is missing is told, never passed over.
 
-use crate::{capture::wait_for_slot, json::changes, server::Server};
+use crate::{
+    capture::wait_for_slot,
+    json::{changes, json as text},
+    server::Server,
+};
 use levada_connector_api::{ErrorKind, testkit::Offsets};
 use serde_json::json;
 
@@ -171,4 +175,47 @@ fn a_publication_that_was_dropped_or_made_anew_meanwhile_is_a_gap() {
         assert_eq!(changes(&run.take(1).unwrap()), [json!(["c", {"id": 5}])]);
         run.stop();
     }
+}
+
+#[test]
+fn a_table_that_was_taken_out_of_the_publication_meanwhile_is_a_gap_and_a_new_one_is_none() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
+    let offsets = Offsets::default();
+    let filtered = ("publication.autocreate.mode", "filtered");
+    let mut run = server.source(&[NO_DATA, filtered], &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO t VALUES (1)");
+    run.take(1).unwrap();
+    run.commit().unwrap();
+    run.stop();
+    server.sql("DROP TABLE u; CREATE TABLE new (id int PRIMARY KEY)");
+    server.sql("ALTER PUBLICATION dbz_publication DROP TABLE t");
+    server.sql("INSERT INTO t VALUES (2)");
+    for _ in 0..2 {
+        let mut run = server.source(&[NO_DATA, filtered], &offsets);
+        let error = run.take_error();
+        run.stop();
+        assert_eq!(error.kind, ErrorKind::Fatal);
+        for words in ["taken out of the publication", "\"public\".\"t\"", "table.exclude.list", "when_needed"] {
+            assert!(error.message.contains(words), "{error}");
+        }
+        assert!(!error.message.contains("new\""), "{error}");
+        assert_eq!(server.sql("SELECT count(*) FROM pg_publication_tables"), "0", "a try that fails adds none");
+    }
+    // The user says so: what is missing is left out, and told. The new table is added in silence, as ever.
+    let trusting = ("offset.mismatch.strategy", "trust_slot");
+    let mut run = server.source(&[NO_DATA, filtered, trusting], &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO t VALUES (3); INSERT INTO new VALUES (4)");
+    assert_eq!(changes(&run.take(2).unwrap()), [3, 4].map(|id| json!(["c", {"id": id}])));
+    assert!(run.context.warnings().iter().any(|text| text.contains("left out")), "{:?}", run.context.warnings());
+    run.commit().unwrap();
+    run.stop();
+    // Or the tables are read anew.
+    server.sql("ALTER PUBLICATION dbz_publication DROP TABLE t; INSERT INTO t VALUES (5)");
+    let mut run = server.source(&[("snapshot.mode", "when_needed"), filtered], &offsets);
+    let read: Vec<_> = run.take(5).unwrap().iter().map(|record| text(&record.key)["id"].clone()).collect();
+    assert_eq!(read, [4, 1, 2, 3, 5], "new, and t");
+    run.stop();
 }
