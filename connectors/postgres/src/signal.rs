@@ -111,12 +111,17 @@ impl Incremental {
         })
     }
 
+    /// Begins anew with the table that is read: what was read of it is worth nothing.
+    pub fn restart(&mut self) {
+        (self.last, self.most, self.read) = (None, None, 0);
+    }
+
     /// Goes on to the next table.
     pub fn next_table(&mut self) {
         if !self.tables.is_empty() {
             self.tables.remove(0);
         }
-        (self.last, self.most, self.read) = (None, None, 0);
+        self.restart();
         self.done += 1;
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     naming::Naming,
     net::{Dialer, Login, Replication, Sql},
     offset::{Current, Position},
+    shape::Origin,
     table::Builder,
 };
 use std::{
@@ -121,6 +122,7 @@ impl Engine {
         let captured = self.captured().await?;
         let prefix = &self.settings.config.capture.topic_prefix;
         self.shapes.load(&*self.settings.context, prefix, &captured, shapes)?;
+        self.settle_shapes(&mut replication, &server, position.as_ref()).await?;
         self.set_replica_identities(&captured).await?;
         if let Some(position) = &position
             && self.publication.is_new(&self.sql, position.publication).await?
@@ -153,6 +155,10 @@ impl Engine {
             Course::Snapshot { remake, keep_progress, stream } => {
                 if !keep_progress {
                     self.position.progress = None;
+                    // Its keys may be of another server, and what changed since it was read may be missing.
+                    if let Some(state) = &mut self.position.incremental {
+                        state.restart();
+                    }
                 }
                 self.delay(self.settings.config.snapshot.delay).await?;
                 let confirmed = slot.filter(|_| !remake).and_then(|slot| slot.confirmed);
@@ -228,10 +234,7 @@ impl Engine {
             unpublished: Vec::new(),
         };
         if let Some(old) = position.and_then(|position| position.timeline).filter(|old| *old != timeline) {
-            let query = format!("TIMELINE_HISTORY {timeline}");
-            let rows = replication.query("the server's history can't be read", &query).await?;
-            let history = rows.first().and_then(|row| row.get(1)).and_then(|text| text.as_deref()).unwrap_or_default();
-            facts.switched = switch_of(history, old);
+            facts.switched = switch_of(&timeline_history(replication, timeline).await?, old);
         }
         Ok(facts)
     }
@@ -241,6 +244,25 @@ impl Engine {
         &mut self,
         offset: bool,
         every: Duration,
+    /// What was told of shapes on another server, or on a timeline that this one left, is told anew.
+    async fn settle_shapes(
+        &mut self,
+        replication: &mut Replication,
+        server: &ServerFacts,
+        position: Option<&Position>,
+    ) -> Result<()> {
+        let own = Origin { system: server.system.clone(), timeline: server.timeline };
+        let before = position.and_then(|position| {
+            position.system.clone().zip(position.timeline).map(|(system, timeline)| Origin { system, timeline })
+        });
+        let mut history = String::new();
+        if self.shapes.belong(own, before.as_ref()) {
+            history = timeline_history(replication, server.timeline).await?;
+        }
+        self.shapes.settle(server.end, |timeline| switch_of(&history, timeline));
+        Ok(())
+    }
+
         alive: impl AsyncFnMut() -> Result<()>,
     ) -> Result<()> {
         match self.take_batch(offset) {
@@ -289,6 +311,16 @@ fn switch_of(history: &str, timeline: i64) -> Option<Lsn> {
     history.lines().find_map(|line| {
         let mut words = line.split_whitespace();
         let own = words.next()?.parse::<i64>().ok()?;
+/// The history file of a timeline; the first one has none.
+async fn timeline_history(replication: &mut Replication, timeline: i64) -> Result<String> {
+    if timeline <= 1 {
+        return Ok(String::new());
+    }
+    let query = format!("TIMELINE_HISTORY {timeline}");
+    let mut rows = replication.query("the server's history can't be read", &query).await?;
+    Ok(rows.first_mut().and_then(|row| row.get_mut(1)).and_then(Option::take).unwrap_or_default())
+}
+
         (own == timeline).then(|| words.next()?.parse().ok())?
     })
 }

@@ -65,7 +65,7 @@ struct Window {
 }
 
 /// What a chunk's transaction has read.
-struct Lines {
+struct Taken {
     table: Table,
     /// Places of the key's columns.
     key: Vec<usize>,
@@ -268,7 +268,7 @@ impl Engine {
         asked: &Asked,
         state: &Incremental,
         known: &mut Option<(Asked, u64)>,
-    ) -> Result<(Option<Lines>, u64)> {
+    ) -> Result<(Option<Taken>, u64)> {
         let lines = self.chunk_lines(asked, state, known).await?;
         self.sql.execute("the chunk can't be ended", "COMMIT").await?;
         Ok((lines, self.end_of_log().await?.0))
@@ -279,7 +279,7 @@ impl Engine {
         asked: &Asked,
         state: &Incremental,
         known: &mut Option<(Asked, u64)>,
-    ) -> Result<Option<Lines>> {
+    ) -> Result<Option<Taken>> {
         let captured = self.captured().await?;
         let Some((oid, _)) = captured.iter().find(|(_, id)| id.to_string() == asked.table) else { return Ok(None) };
         let Some(info) = catalog::table_infos(&self.sql, &[*oid]).await?.pop() else { return Ok(None) };
@@ -320,11 +320,11 @@ impl Engine {
         self.sql.copy_out(&format!("a chunk of table {} can't be read", asked.table), &sql, take).await?;
         let place = |name: &String| table.column_names().iter().position(|column| column == name);
         let key = key.iter().filter_map(place).collect();
-        Ok(Some(Lines { table, key, lines }))
+        Ok(Some(Taken { table, key, lines }))
     }
 
     /// The chunk as it waits for the stream to come to `end`; `None` for one without rows.
-    fn window(&self, read: Lines, end: u64) -> Result<Option<Window>> {
+    fn window(&self, read: Taken, end: u64) -> Result<Option<Window>> {
         let mut window = Window { end, table: read.table, rows: Vec::new(), keys: HashMap::new(), last: Vec::new() };
         for line in read.lines {
             window.last = read.key.iter().map(|place| line_field(&line, *place).unwrap_or_default()).collect();

@@ -10,9 +10,10 @@ use crate::{
     config::{SchemaPolicy, SourceConfig},
     error::{Error, Result},
     event::{Moment, SchemaChanges, SharedSchemas},
+    lsn::Lsn,
     naming::Naming,
     pgoutput::Relation,
-    shape::{self, Change, Shape, Told},
+    shape::{self, Change, Origin, Shape, Told},
     table::Builder,
 };
 use levada_connector_api::{SourceOffset, SourceTaskContext};
@@ -32,6 +33,8 @@ pub(super) struct Shapes {
     fresh: Vec<(u32, SourceOffset)>,
     topic: Option<SchemaChanges>,
     kept: bool,
+    /// Whose log is read.
+    of: Option<Origin>,
 }
 
 impl Shapes {
@@ -64,6 +67,33 @@ impl Shapes {
         // One that can't be read is as good as none: the table is told anew.
         self.known = all.filter_map(|(oid, offset)| Some((oid, Told::from_offset(&offset).ok()?))).collect();
         Ok(())
+    }
+
+    /// Takes the server that is read. `before` is whose log the stored position is of, and with it shapes that do not say
+    /// it. Gives whether any was told on another timeline, of which [`Shapes::settle`] has to know where it ended.
+    pub fn belong(&mut self, own: Origin, before: Option<&Origin>) -> bool {
+        for told in self.known.values_mut() {
+            told.of = told.of.take().or_else(|| before.cloned());
+        }
+        // Numbers of another server's tables mean nothing here: these are told as if they were new.
+        self.known.retain(|_, told| told.of.as_ref().is_none_or(|of| of.system == own.system));
+        let timelines = self.known.values().filter_map(|told| told.of.as_ref()).map(|of| of.timeline);
+        let others = timelines.into_iter().any(|timeline| timeline != own.timeline);
+        self.of = Some(own);
+        others
+    }
+
+    /// Forgets positions that this server's log does not have: behind its end, or behind the end of their timeline. What
+    /// differs from such a shape is told anew, and not taken for what was told already.
+    pub fn settle(&mut self, end: Lsn, switched: impl Fn(i64) -> Option<Lsn>) {
+        let own = self.of.as_ref().map(|of| of.timeline);
+        for told in self.known.values_mut() {
+            let other = told.of.as_ref().map(|of| of.timeline).filter(|timeline| Some(*timeline) != own);
+            let until = other.map_or(end, |timeline| switched(timeline).unwrap_or(Lsn(0)));
+            if told.at.0 > until.0 {
+                told.at = (0, 0);
+            }
+        }
     }
 
     /// Those that go with the next chunk.
@@ -104,7 +134,7 @@ impl Engine {
             let pauses = self.settings.config.schema_changes.policy == SchemaPolicy::Pause;
             return Err(Error::SchemaChange { text, pauses });
         }
-        self.tell_shape(oid, before, Told { shape: after, at }, &changes, &moment);
+        self.tell_shape(oid, before, Told { shape: after, at, of: self.shapes.of.clone() }, &changes, &moment);
         Ok(())
     }
 
@@ -123,7 +153,8 @@ impl Engine {
         let after = shape::shape_of(&relation, Some(info), before.as_ref(), &self.types, self.builder.filters());
         // Rows that are read anew are read as they are: no policy stands before a snapshot.
         let changes = before.as_ref().map(|before| shape::diff(before, &after)).unwrap_or_default();
-        self.tell_shape(info.oid, before, Told { shape: after, at: (upto, 0) }, &changes, moment);
+        let told = Told { shape: after, at: (upto, 0), of: self.shapes.of.clone() };
+        self.tell_shape(info.oid, before, told, &changes, moment);
     }
 
     fn tell_shape(&mut self, oid: u32, before: Option<Shape>, told: Told, changes: &[Change], moment: &Moment) {
@@ -160,5 +191,47 @@ impl Engine {
             config.policy.name(),
             add.collect::<Vec<_>>().join(",")
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(of: Option<(&str, i64)>, at: u64) -> Told {
+        let shape = Shape {
+            schema: "s".to_owned(),
+            name: "t".to_owned(),
+            identity: b'd',
+            identity_columns: Vec::new(),
+            key: Vec::new(),
+            columns: Vec::new(),
+        };
+        let of = of.map(|(system, timeline)| Origin { system: system.to_owned(), timeline });
+        Told { shape, at: (at, 1), of }
+    }
+
+    #[test]
+    fn what_was_told_elsewhere_is_told_anew() {
+        let known = [
+            (1, told(Some(("a", 3)), 90)),
+            (2, told(Some(("a", 3)), 110)),
+            (3, told(Some(("a", 2)), 50)),
+            (4, told(Some(("a", 2)), 51)),
+            (5, told(Some(("b", 3)), 10)),
+            (6, told(None, 40)),
+            (7, told(Some(("a", 4)), 10)),
+        ];
+        let own = Origin { system: "a".to_owned(), timeline: 3 };
+        let mut shapes = Shapes { known: known.into(), ..Shapes::default() };
+        let before = Origin { system: "a".to_owned(), timeline: 2 };
+        assert!(shapes.belong(own.clone(), Some(&before)));
+        shapes.settle(Lsn(100), |timeline| (timeline == 2).then_some(Lsn(50)));
+        let at = |oid| shapes.known.get(&oid).map(|told: &Told| told.at.0);
+        let places: Vec<_> = (1..=7).map(at).collect();
+        assert_eq!(places, [Some(90), Some(0), Some(50), Some(0), None, Some(40), Some(0)]);
+        let mut shapes = Shapes { known: [(6, told(None, 40))].into(), ..Shapes::default() };
+        assert!(!shapes.belong(own, Some(&Origin { system: "b".to_owned(), timeline: 3 })));
+        assert!(shapes.known.is_empty(), "it is of the server that the position is of");
     }
 }

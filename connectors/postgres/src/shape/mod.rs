@@ -7,7 +7,7 @@ mod stored;
 
 pub use diff::{Change, diff};
 pub use number::shape_of;
-pub use stored::{Told, partition};
+pub use stored::{Origin, Told, partition};
 
 /// What a table looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Shape {
     /// A short text that another shape, or the same shape of another table, does not have: what a user accepts.
     pub fn fingerprint(&self, oid: u32) -> String {
         // FNV-1a: the same in every version, and nobody gains by a collision.
-        let text = Told { shape: self.clone(), at: (0, 0) }.to_offset();
+        let text = Told { shape: self.clone(), at: (0, 0), of: None }.to_offset();
         let text = format!("{oid} {}", serde_json::Value::Object(text));
         let hash = text
             .bytes()

@@ -5,6 +5,15 @@ use super::{CatalogPart, Shape, ShapeColumn};
 use levada_connector_api::{OffsetMap, SourceOffset, SourcePartition};
 use serde_json::{Value, json};
 
+/// Whose log a position is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The server's identity.
+    pub system: String,
+    /// Its timeline.
+    pub timeline: i64,
+}
+
 /// A shape that was told, or accepted in silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -12,6 +21,8 @@ pub struct Told {
     pub shape: Shape,
     /// Position of the commit, and of the announcement within it. What comes again from before says nothing new.
     pub at: (u64, u64),
+    /// Whose log that is in.
+    pub of: Option<Origin>,
 }
 
 /// The partition of a table.
@@ -50,7 +61,8 @@ impl Told {
             ("lsn_commit", json!(self.at.0 as i64)),
             ("lsn", json!(self.at.1 as i64)),
         ];
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        let of = self.of.iter().flat_map(|of| [("system", json!(of.system)), ("timeline", json!(of.timeline))]);
+        pairs.into_iter().chain(of).map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
     /// Of an offset; the error says what is wrong with it.
@@ -71,7 +83,9 @@ impl Told {
             key: texts("key"),
             columns: columns.iter().map(column).collect::<Option<_>>().ok_or("its `columns` can't be read")?,
         };
-        Ok(Self { shape, at: (number("lsn_commit").unwrap_or(0), number("lsn").unwrap_or(0)) })
+        let timeline = offset.get("timeline").and_then(Value::as_i64);
+        let of = text("system").ok().zip(timeline).map(|(system, timeline)| Origin { system, timeline });
+        Ok(Self { shape, at: (number("lsn_commit").unwrap_or(0), number("lsn").unwrap_or(0)), of })
     }
 }
 
@@ -117,7 +131,10 @@ mod tests {
             key: Vec::new(),
             columns: vec![known, unknown],
         };
-        let told = Told { shape, at: (u64::MAX - 1, 5) };
+        let of = Some(Origin { system: "7".to_owned(), timeline: 2 });
+        let told = Told { shape, at: (u64::MAX - 1, 5), of };
+        let old = Told { of: None, ..told.clone() };
+        assert_eq!(Told::from_offset(&old.to_offset()).unwrap(), old);
         assert_eq!(Told::from_offset(&told.to_offset()).unwrap(), told);
         assert!(Told::from_offset(&OffsetMap::new()).is_err());
         let print = told.shape.fingerprint(5);

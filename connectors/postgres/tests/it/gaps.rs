@@ -178,6 +178,50 @@ fn a_publication_that_was_dropped_or_made_anew_meanwhile_is_a_gap() {
 }
 
 #[test]
+fn what_was_told_and_read_of_another_server_is_told_and_read_anew() {
+    let table = |columns: &str| {
+        format!("CREATE TABLE t (id int PRIMARY KEY{columns}); INSERT INTO t (id) VALUES (1), (2), (3)")
+    };
+    let first = Server::start();
+    // Its log is far ahead of the other's.
+    for _ in 0..4 {
+        first.sql("SELECT pg_logical_emit_message(false, 'p', ''); SELECT pg_switch_wal()");
+    }
+    first.sql(&table(""));
+    let offsets = Offsets::default();
+    let keys = [("snapshot.mode", "when_needed"), ("include.schema.changes", "true")];
+    let mut run = first.source(&keys, &offsets);
+    assert_eq!(run.take(4).unwrap().iter().filter(|record| *record.topic == *"p").count(), 1);
+    wait_for_slot(&first, &mut run);
+    run.commit().unwrap();
+    run.stop();
+    let partition = json!({"server": "p"}).as_object().unwrap().clone();
+    let mut offset = offsets.get(&partition).unwrap();
+    let asked = json!([{"table": "public.t", "filter": null}]);
+    offset.insert(
+        "levada_incremental".to_owned(),
+        json!({"tables": asked, "last": ["2"], "most": ["2"], "paused": false, "read": 2, "done": 0}),
+    );
+    offsets.set(&partition, offset);
+    let second = Server::start();
+    second.sql(&table(", v int"));
+    assert_eq!(first.sql("SELECT 't'::regclass::oid"), second.sql("SELECT 't'::regclass::oid"));
+    let mut run = second.source(&keys, &offsets);
+    let told = crate::ddl::all(&run.take(7).unwrap());
+    let rows: Vec<_> = [1, 2, 3].map(|id| json!(["r", {"id": id, "v": null}])).into();
+    assert_eq!(told[0], json!(["CREATE", "\"d\".\"public\".\"t\"", []]));
+    assert_eq!(
+        (&told[1..4], &told[4..]),
+        (rows.as_slice(), rows.as_slice()),
+        "the snapshot's, and the incremental one's"
+    );
+    second.sql("ALTER TABLE t RENAME COLUMN v TO w; INSERT INTO t VALUES (4, 4)");
+    let told = crate::ddl::all(&run.take(2).unwrap());
+    assert_eq!(told[0], json!(["ALTER", "\"d\".\"public\".\"t\"", ["COLUMN_RENAMED w v>w"]]));
+    run.stop();
+}
+
+#[test]
 fn a_table_that_was_taken_out_of_the_publication_meanwhile_is_a_gap_and_a_new_one_is_none() {
     let server = Server::start();
     server.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
