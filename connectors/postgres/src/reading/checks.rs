@@ -65,9 +65,7 @@ pub fn course(
     if position.in_snapshot() && reads {
         // Nothing of it counts when changes since its beginning are missing: it begins anew, whatever the mode.
         return Ok(match verdict {
-            Verdict::Gap { text, .. } if position.system.is_some() && text.starts_with("another server") && !mends => {
-                return Err(Error::Gap(text));
-            }
+            Verdict::Gap { text, foreign: true, .. } if !mends => return Err(Error::Gap(text)),
             Verdict::Continue => Course::Snapshot { remake: false, keep_progress: true, stream: streams },
             _ => Course::Snapshot { remake: has_slot, keep_progress: false, stream: streams },
         });
@@ -124,7 +122,7 @@ mod tests {
     }
 
     fn gap() -> Verdict {
-        Verdict::Gap { text: "gone".to_owned(), remake: true }
+        Verdict::Gap { text: "gone".to_owned(), remake: true, foreign: false }
     }
 
     fn snapshot(remake: bool, keep_progress: bool, stream: bool) -> Course {
@@ -161,5 +159,10 @@ mod tests {
         let then = |verdict, slot| course(&mode("initial"), Some(&stored), slot, Some(verdict), false).unwrap();
         assert_eq!(then(Verdict::Continue, true), snapshot(false, true, true));
         assert_eq!(then(gap(), false), snapshot(false, false, true));
+        // By the kind of the gap, whatever its text is.
+        let foreign = Verdict::Gap { text: "gone".to_owned(), remake: false, foreign: true };
+        let judged = |name: &str| course(&mode(name), Some(&stored), false, Some(foreign.clone()), false);
+        assert!(judged("initial").is_err());
+        assert_eq!(judged("when_needed").unwrap(), snapshot(false, false, true));
     }
 }

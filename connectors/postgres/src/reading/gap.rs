@@ -33,6 +33,8 @@ pub enum Verdict {
         text: String,
         /// Whether a new slot is needed.
         remake: bool,
+        /// Whether the position is of another server: nobody can say what is missing.
+        foreign: bool,
     },
 }
 
@@ -52,7 +54,7 @@ pub fn judge(
              {}. If that is meant, reset the connector's offsets (DELETE /connectors/NAME/offsets) for a new snapshot",
             server.system
         );
-        return Verdict::Gap { text, remake: false };
+        return Verdict::Gap { text, remake: false, foreign: true };
     }
     if stored > server.end {
         let text = format!(
@@ -60,7 +62,7 @@ pub fn judge(
              changes. Reset the connector's offsets for a new snapshot",
             server.end
         );
-        return Verdict::Gap { text, remake: true };
+        return Verdict::Gap { text, remake: true, foreign: false };
     }
     if let Some(switched) = server.switched.filter(|switched| *switched < stored) {
         let text = format!(
@@ -69,7 +71,7 @@ pub fn judge(
              a new snapshot",
             server.timeline
         );
-        return Verdict::Gap { text, remake: true };
+        return Verdict::Gap { text, remake: true, foreign: false };
     }
     let trust = matches!(strategy, MismatchStrategy::TrustSlot | MismatchStrategy::TrustGreaterLsn);
     let missing = |what: String, until: Lsn| format!("{what}: {}", lost(stored, until, position.micros, now_micros));
@@ -99,7 +101,10 @@ pub fn judge(
             },
         },
     };
-    if trust { Verdict::LeaveOut(at, text) } else { Verdict::Gap { text: format!("{text}. {mend}"), remake } }
+    if trust {
+        return Verdict::LeaveOut(at, text);
+    }
+    Verdict::Gap { text: format!("{text}. {mend}"), remake, foreign: false }
 }
 
 /// What of `tables` is missing.
@@ -175,7 +180,7 @@ mod tests {
         let server = ServerFacts { republished: Some("pub".to_owned()), ..server(None) };
         let judged = |confirmed, strategy| judge("s", &at, Some(&slot(confirmed)), &server, strategy, 0);
         for confirmed in [400, 600] {
-            let Verdict::Gap { text, remake } = judged(confirmed, MismatchStrategy::NoValidation) else { panic!() };
+            let Verdict::Gap { text, remake, .. } = judged(confirmed, MismatchStrategy::NoValidation) else { panic!() };
             assert!(remake && text.contains("when_needed"), "{text}");
         }
         let Verdict::LeaveOut(place, text) = judged(400, MismatchStrategy::TrustSlot) else { panic!() };
@@ -189,7 +194,7 @@ mod tests {
         let tables: Vec<_> = (1..=7).map(|number| format!("t{number}")).collect();
         let server = ServerFacts { unpublished: tables, ..server(None) };
         let judged = |strategy| judge("s", &at, Some(&slot(400)), &server, strategy, 0);
-        let Verdict::Gap { text, remake } = judged(MismatchStrategy::NoValidation) else { panic!() };
+        let Verdict::Gap { text, remake, .. } = judged(MismatchStrategy::NoValidation) else { panic!() };
         assert!(!remake && text.contains("t1, t2, t3, t4, t5 and 2 more") && text.contains("when_needed"), "{text}");
         assert!(matches!(judged(MismatchStrategy::TrustSlot), Verdict::LeaveOut(Some(Lsn(500)), _)));
     }
@@ -217,7 +222,9 @@ mod tests {
         let lost = SlotState { wal_status: "lost".to_owned(), confirmed: None, ..slot(0) };
         is_gap(verdict(&at(500), Some(&lost), None, strict), &["max_slot_wal_keep_size"]);
         let other = Position { system: Some("2".to_owned()), ..at(500) };
-        is_gap(verdict(&other, Some(&slot(400)), None, strict), &["another server"]);
+        let foreign = verdict(&other, Some(&slot(400)), None, strict);
+        assert!(matches!(foreign, Verdict::Gap { foreign: true, .. }));
+        is_gap(foreign, &["another server"]);
     }
 
     #[test]
