@@ -41,7 +41,7 @@ impl Engine {
             return self.checkpoint().await;
         }
         self.position.progress = Some(Progress { asked: whole, ..Progress::default() });
-        self.snapshot(replication, Some(start), captured).await
+        self.snapshot(replication, (Some(start), true), captured).await
     }
 
     /// The tables of the snapshot: those that are read in chunks, and the others.

@@ -66,7 +66,8 @@ pub fn course(
         // Nothing of it counts when changes since its beginning are missing: it begins anew, whatever the mode.
         return Ok(match verdict {
             Verdict::Gap { text, foreign: true, .. } if !mends => return Err(Error::Gap(text)),
-            Verdict::Continue => Course::Snapshot { remake: false, keep_progress: true, stream: streams },
+            // Going on needs the stream, which brings what has changed in the rows that were read.
+            Verdict::Continue => Course::Snapshot { remake: false, keep_progress: streams, stream: streams },
             _ => Course::Snapshot { remake: has_slot, keep_progress: false, stream: streams },
         });
     }
@@ -98,6 +99,18 @@ impl Engine {
             self.settings.context.warn(&format!("{}: {}", finding.key, finding.text));
         }
         doctor::failure(&findings)
+    }
+
+    /// Tells of a slot that nothing is streamed from, so that nobody ever advances it.
+    pub(super) fn tell_unused(&self, is_there: bool) {
+        if is_there {
+            let name = self.slot.name();
+            self.settings.context.warn(&format!(
+                "replication slot {name} exists, and nothing is streamed from it with this snapshot.mode: the server keeps \
+                 its log for it until the disk is full. Unless somebody else uses it run: SELECT \
+                 pg_drop_replication_slot('{name}')"
+            ));
+        }
     }
 
     /// Tells the operator's log of the slot.
@@ -158,6 +171,8 @@ mod tests {
         let stored = Position { lsn: 5, snapshot: Some(false), ..Position::default() };
         let then = |verdict, slot| course(&mode("initial"), Some(&stored), slot, Some(verdict), false).unwrap();
         assert_eq!(then(Verdict::Continue, true), snapshot(false, true, true));
+        let only = course(&mode("initial_only"), Some(&stored), true, Some(Verdict::Continue), false);
+        assert_eq!(only.unwrap(), snapshot(false, false, false), "nothing brings what changed since");
         assert_eq!(then(gap(), false), snapshot(false, false, true));
         // By the kind of the gap, whatever its text is.
         let foreign = Verdict::Gap { text: "gone".to_owned(), remake: false, foreign: true };

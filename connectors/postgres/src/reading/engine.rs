@@ -161,11 +161,15 @@ impl Engine {
                     }
                 }
                 self.delay(self.settings.config.snapshot.delay).await?;
-                let confirmed = slot.filter(|_| !remake).and_then(|slot| slot.confirmed);
+                let slot_there = slot.is_some();
+                let confirmed = slot.filter(|_| !remake && stream).and_then(|slot| slot.confirmed);
+                if !stream {
+                    self.tell_unused(slot_there);
+                }
                 if stream && !keep_progress && self.settings.config.snapshot.while_streaming {
                     self.snapshot_alongside(&mut replication, confirmed, &captured).await?;
                 } else {
-                    self.snapshot(&mut replication, confirmed, &captured).await?;
+                    self.snapshot(&mut replication, (confirmed, stream), &captured).await?;
                 }
                 if !stream {
                     self.shared.stop().await;
@@ -193,6 +197,7 @@ impl Engine {
                 self.begin_at(at);
             }
             Course::Nothing => {
+                self.tell_unused(slot.is_some());
                 self.shared.stop().await;
                 return Err(Error::Stopped);
             }
@@ -239,11 +244,6 @@ impl Engine {
         Ok(facts)
     }
 
-    /// Hands the batch to the queue, with the offset when `offset` says that it is true behind it.
-    pub(super) async fn flush(
-        &mut self,
-        offset: bool,
-        every: Duration,
     /// What was told of shapes on another server, or on a timeline that this one left, is told anew.
     async fn settle_shapes(
         &mut self,
@@ -263,6 +263,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Hands the batch to the queue, with the offset when `offset` says that it is true behind it.
+    pub(super) async fn flush(
+        &mut self,
+        offset: bool,
+        every: Duration,
         alive: impl AsyncFnMut() -> Result<()>,
     ) -> Result<()> {
         match self.take_batch(offset) {
@@ -306,11 +311,6 @@ impl Engine {
     }
 }
 
-/// Where a timeline ended, by the server's history file.
-fn switch_of(history: &str, timeline: i64) -> Option<Lsn> {
-    history.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        let own = words.next()?.parse::<i64>().ok()?;
 /// The history file of a timeline; the first one has none.
 async fn timeline_history(replication: &mut Replication, timeline: i64) -> Result<String> {
     if timeline <= 1 {
@@ -321,6 +321,11 @@ async fn timeline_history(replication: &mut Replication, timeline: i64) -> Resul
     Ok(rows.first_mut().and_then(|row| row.get_mut(1)).and_then(Option::take).unwrap_or_default())
 }
 
+/// Where a timeline ended, by the server's history file.
+fn switch_of(history: &str, timeline: i64) -> Option<Lsn> {
+    history.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let own = words.next()?.parse::<i64>().ok()?;
         (own == timeline).then(|| words.next()?.parse().ok())?
     })
 }

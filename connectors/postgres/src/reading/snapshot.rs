@@ -28,11 +28,12 @@ use std::{collections::VecDeque, time::Duration};
 pub(super) const LONG: Duration = Duration::from_secs(3600);
 
 impl Engine {
-    /// Reads the captured tables. Without a slot (`confirmed` is none) one is made, and its moment is what is read.
+    /// Reads the captured tables. Without a slot (`confirmed` is none) one is made, and its moment is what is read; where
+    /// nothing is to `stream` afterwards none is, since nobody would ever advance it.
     pub(super) async fn snapshot(
         &mut self,
         replication: &mut Replication,
-        confirmed: Option<Lsn>,
+        (confirmed, stream): (Option<Lsn>, bool),
         captured: &[(u32, TableId)],
     ) -> Result<()> {
         let reader = tables::connect(&self.settings.config, &self.dialer, &self.login).await?;
@@ -40,6 +41,7 @@ impl Engine {
         let (start, exported) = match confirmed {
             // What is behind the slot's own position may be in the snapshot too; nothing is missing between.
             Some(confirmed) => (confirmed, None),
+            None if !stream => (Lsn(seen_upto(&reader).await?), None),
             None => {
                 self.slot.drop(&self.sql).await?;
                 let made = self.slot.create(replication, self.version, true).await?;

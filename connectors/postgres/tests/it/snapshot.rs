@@ -171,5 +171,18 @@ fn overrides_and_lists_choose_what_is_read() {
     assert_eq!(changes(&run.take(1).unwrap()), [json!(["r", {"id": 2}])]);
     server.sql("INSERT INTO a VALUES (9)");
     run.expect_nothing();
+    run.commit().unwrap();
+    assert_eq!(run.context.warnings(), Vec::<String>::new());
     run.stop();
+    let slots = "SELECT count(*) FROM pg_replication_slots";
+    assert_eq!(server.sql(slots), "0", "nobody would advance it");
+    // One that is somebody else's, or of an earlier version, is told.
+    server.sql("SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')");
+    let mut run = server.source(&keys, &offsets);
+    run.poll_until(|run| {
+        run.context.warnings().iter().any(|text| text.contains("pg_drop_replication_slot('debezium')"))
+    });
+    run.expect_nothing();
+    run.stop();
+    assert_eq!(server.sql(slots), "1");
 }
