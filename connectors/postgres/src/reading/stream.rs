@@ -124,7 +124,7 @@ impl Engine {
             let _ = streaming.tell(self.stored()).await;
             streaming.replication.finish().await;
             if self.settings.config.streaming.slot_drop_on_stop {
-                self.slot.drop(&self.sql).await?;
+                super::watch::drop_slot(&self.settings).await?;
             }
         }
         end

@@ -190,7 +190,13 @@ pub async fn conclude(settings: &Settings) -> Result<()> {
     if config.retained_policy != RetainedPolicy::Drop {
         return Ok(());
     }
-    let (slot, sql, since) = (Slot::new(config), connect(settings).await?, Instant::now());
+    drop_slot(settings).await
+}
+
+/// Drops the slot, by a session of its own: another one may be in the midst of something.
+pub async fn drop_slot(settings: &Settings) -> Result<()> {
+    let slot = Slot::new(&settings.config.streaming);
+    let (sql, since) = (connect(settings).await?, Instant::now());
     loop {
         match slot.drop(&sql).await {
             Err(error) if error.code() == Some("55006") && since.elapsed() < LET_GO => {

@@ -357,3 +357,23 @@ fn a_signal_that_was_taken_by_a_reading_that_fails_is_followed_by_the_next() {
     run.expect_nothing();
     run.stop();
 }
+
+#[test]
+fn the_slot_is_dropped_on_a_stop_in_the_midst_of_a_chunk() {
+    let server = Server::start();
+    server.sql(&format!("{SIGNALS} CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)"));
+    let mut run = server.source(&[&KEYS[..], &[("slot.drop.on.stop", "true")]].concat(), &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    server.sql(
+        r#"CREATE FUNCTION slow() RETURNS bool LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+             IF current_query() LIKE 'COPY%' THEN PERFORM pg_sleep(600); END IF;
+             RETURN true;
+           END $$;
+           INSERT INTO signals VALUES ('1', 'execute-snapshot', '{"data-collections": ["public.t"],
+           "additional-conditions": [{"data-collection": "public.t", "filter": "slow()"}]}')"#,
+    );
+    let reading = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%slow()%' AND state = 'active'";
+    run.poll_until(|_| server.sql(reading) == "1");
+    run.stop();
+    assert_eq!(server.sql("SELECT count(*) FROM pg_replication_slots"), "0");
+}
