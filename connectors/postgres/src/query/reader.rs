@@ -34,6 +34,8 @@ struct Running {
     fence: Fence,
     /// Columns that were told to be left out.
     told: Vec<String>,
+    /// Why it can't be read, as it was told.
+    gone: Option<String>,
 }
 
 /// The reader.
@@ -53,7 +55,7 @@ impl Reader {
     /// Reads until something fails.
     pub async fn run(mut self, jobs: Vec<Job>) -> Result<()> {
         let now = Instant::now();
-        let running = |job| Running { job, due: now, fence: Fence::default(), told: Vec::new() };
+        let running = |job| Running { job, due: now, fence: Fence::default(), told: Vec::new(), gone: None };
         let mut jobs: Vec<_> = jobs.into_iter().map(running).collect();
         loop {
             let next = jobs.iter().enumerate().min_by_key(|(_, job)| job.due).map(|(index, job)| (index, job.due));
@@ -61,6 +63,9 @@ impl Reader {
             tokio::time::sleep_until(due).await;
             let Some(job) = jobs.get_mut(index) else { continue };
             let read = self.read(index, job).await;
+            if read.is_ok() {
+                job.gone = None;
+            }
             if let Err(error) = read {
                 // Whatever the session was in the middle of.
                 self.sql = None;
@@ -69,7 +74,11 @@ impl Reader {
                     return Err(error);
                 }
                 // A dropped table ends with the next division of the work; the others go on.
-                self.context.warn(&format!("{} is passed over: {error}", job.job.target));
+                let text = format!("{} is passed over: {error}", job.job.target);
+                if job.gone.as_ref() != Some(&text) {
+                    self.context.warn(&text);
+                    job.gone = Some(text);
+                }
             }
             job.due = Instant::now() + self.settings.poll_interval;
         }
