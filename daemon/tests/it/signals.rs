@@ -144,6 +144,15 @@ async fn signals_come_from_outside_and_from_a_topic_behind_the_offsets_that_the_
     task.stop(Duration::from_secs(10)).await;
     assert_eq!(taken.lock().unwrap()[1], ("meanwhile".to_owned(), Some((0, 4))));
 
+    // The topic was deleted and made anew since offset 9 was remembered.
+    let (task, taken) = spawn(&bus, signals(&[(0, 9), (4, 2)]));
+    eventually("what the new topic has comes from its beginning", has(&taken, 7)).await;
+    task.stop(Duration::from_secs(10)).await;
+    let told = |partition, next| (String::new(), Some((partition, next)));
+    let begun = [told(0, 9), told(4, 2), told(0, 0), told(4, 0)];
+    let from_topic = [("old", 1), ("new", 3), ("meanwhile", 4)].map(|(text, next)| (text.to_owned(), Some((0, next))));
+    assert_eq!(*taken.lock().unwrap(), [&begun[..], &from_topic].concat());
+
     let (task, _) = spawn(&bus, None);
     eventually("its start is over", || async { task.signal(outside.clone()) != Err(SignalError::NotRunning) }).await;
     assert_eq!(task.signal(outside.clone()), Err(SignalError::NotTaken));

@@ -41,10 +41,11 @@ async fn read(shared: &Shared, topic: &SignalTopic, from: &mut Option<BTreeMap<i
         *from = Some(begin);
     }
     let Some(from) = from else { return Ok(()) };
-    if shared.runtime.bus.describe_topic(&topic.topic, &[]).await?.is_none() {
+    let Some(found) = shared.runtime.bus.describe_topic(&topic.topic, &[]).await? else {
         // It may come yet.
         return Ok(());
-    }
+    };
+    begin_anew(shared, topic, from, found.partitions).await?;
     let mut reader = shared.runtime.bus.reader(&topic.topic).await?;
     loop {
         for record in reader.next(WAIT).await? {
@@ -66,15 +67,42 @@ async fn read(shared: &Shared, topic: &SignalTopic, from: &mut Option<BTreeMap<i
 async fn beginnings(bus: &(impl BusAdmin + ?Sized), topic: &SignalTopic) -> Result<BTreeMap<i32, i64>> {
     let mut from: BTreeMap<i32, i64> = topic.from.iter().copied().collect();
     let count = bus.describe_topic(&topic.topic, &[]).await?.map_or(0, |found| found.partitions);
-    let name: Arc<str> = topic.topic.as_str().into();
     let unknown: Vec<_> = (0..count).filter(|partition| !from.contains_key(partition)).collect();
-    let partitions: Vec<_> =
-        unknown.iter().map(|partition| TopicPartition { topic: Arc::clone(&name), partition: *partition }).collect();
-    if !partitions.is_empty() {
-        let ends = bus.end_offsets(&partitions).await?;
-        from.extend(unknown.into_iter().zip(ends));
-    }
+    let ends = ends(bus, topic, &unknown).await?;
+    from.extend(unknown.into_iter().zip(ends));
     Ok(from)
+}
+
+/// Partitions that end before the offset that counts next are of another topic than the one that was read: it was deleted
+/// and made anew, or lost its records. What they have counts from their beginning, instead of being passed over in silence.
+async fn begin_anew(shared: &Shared, topic: &SignalTopic, from: &mut BTreeMap<i32, i64>, count: i32) -> Result<()> {
+    let known: Vec<_> = from.keys().copied().filter(|partition| *partition < count).collect();
+    let ends = ends(shared.runtime.bus.as_ref(), topic, &known).await?;
+    let ends: BTreeMap<_, _> = known.into_iter().zip(ends).collect();
+    for (partition, next) in from {
+        let end = ends.get(partition).copied().unwrap_or(0);
+        if *next <= end {
+            continue;
+        }
+        tracing::warn!(
+            connector = %shared.id.connector, topic = topic.topic, partition, end, remembered = *next,
+            "the topic of signals ends before the offset that was read last, so it was deleted and made anew: it is read \
+             from its beginning"
+        );
+        *next = 0;
+        let next = Some((*partition, 0));
+        hand(shared, TaskSignal { id: String::new(), text: String::new(), next }).await;
+    }
+    Ok(())
+}
+
+async fn ends(bus: &(impl BusAdmin + ?Sized), topic: &SignalTopic, partitions: &[i32]) -> Result<Vec<i64>> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name: Arc<str> = topic.topic.as_str().into();
+    let named = |partition: &i32| TopicPartition { topic: Arc::clone(&name), partition: *partition };
+    bus.end_offsets(&partitions.iter().map(named).collect::<Vec<_>>()).await
 }
 
 /// A record as a signal, when its key is the task's.
