@@ -115,7 +115,7 @@ impl Chunks {
 
     /// The chunk that waits is of a table that is not to be read any more.
     pub fn stopped(&mut self) {
-        self.window = None;
+        (self.window, self.locked) = (None, false);
     }
 
     /// A row of a table changed: the chunk's is older.
