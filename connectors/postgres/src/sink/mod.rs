@@ -14,6 +14,7 @@ mod encode;
 mod event;
 mod failure;
 mod fields;
+mod held;
 mod naming;
 mod offsets;
 mod plan;

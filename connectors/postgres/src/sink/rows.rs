@@ -275,6 +275,11 @@ impl Rows {
         Ok(None)
     }
 
+    /// The texts of the key columns of the row that came first; of plain inserts there are none.
+    pub fn first_key(&self) -> Option<Box<[u8]>> {
+        self.index.iter().find(|(_, row)| **row == 0).map(|(key, _)| key.clone())
+    }
+
     /// Rows that are `wanted`, in the order of their keys, so that tasks that write the same rows wait for each other
     /// instead of blocking each other.
     pub fn sorted(&self, wanted: impl Fn(Fate) -> bool) -> Vec<usize> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::Error;
 use levada_connector_api::SinkRecord;
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 /// What a record asks for, with its plan.
 pub enum Job<'a> {
@@ -48,17 +48,15 @@ pub struct How<'a> {
 pub type Place<'a> = (usize, &'a SinkRecord);
 
 /// Gathers records per table, until there are `limit` bytes; gives the count of those that are in.
-pub fn steps<'a>(
-    planned: &[(usize, Planned<'a>)],
-    range: Range<usize>,
+pub fn steps<'p, 'a: 'p>(
+    planned: impl Iterator<Item = &'p (usize, Planned<'a>)> + Clone,
     limit: usize,
     how: &How<'_>,
     bad: &mut Vec<(Place<'a>, String)>,
 ) -> (Vec<Step>, usize) {
     // Tables only ever grow behind their columns, so the widest view of one serves all its plans.
     let mut widest: HashMap<u32, &Arc<Table>> = HashMap::new();
-    let part = planned.get(range.clone()).unwrap_or_default();
-    for (_, entry) in part {
+    for (_, entry) in planned.clone() {
         if let Job::Row(_, plan) = &entry.job {
             let known = widest.entry(plan.table.oid).or_insert(&plan.table);
             if known.columns.len() < plan.table.columns.len() {
@@ -68,11 +66,12 @@ pub fn steps<'a>(
     }
     let mut steps: Vec<Step> = Vec::new();
     let mut last: HashMap<u32, usize> = HashMap::new();
-    let mut bytes = 0;
-    for (done, (at, entry)) in part.iter().enumerate() {
+    let (mut bytes, mut taken_in) = (0, 0);
+    for (at, entry) in planned {
         if bytes >= limit {
-            return (steps, range.start + done);
+            break;
         }
+        taken_in += 1;
         match &entry.job {
             Job::Truncate(table) => {
                 last.insert(table.oid, steps.len());
@@ -94,7 +93,24 @@ pub fn steps<'a>(
             }
         }
     }
-    (steps, range.end)
+    (steps, taken_in)
+}
+
+impl Planned<'_> {
+    /// Which row it is about: the table, and the texts of its key columns. `None` where rows have no key, or it is none.
+    pub fn row_key(&self, placeholder: &Placeholder) -> Option<(u32, Box<[u8]>)> {
+        let Job::Row(change, plan) = &self.job else { return None };
+        if plan.keys.is_empty() {
+            return None;
+        }
+        let mut rows = Rows::new(Arc::clone(&plan.table), Arc::clone(&plan.keys), InsertMode::Upsert, false);
+        let taken = match change {
+            Change::Delete => rows.delete(plan, self.record),
+            Change::Row(row) => rows.write(plan, self.record, Some(row), placeholder),
+            _ => rows.write(plan, self.record, None, placeholder),
+        };
+        taken.ok().and_then(|()| rows.first_key()).map(|key| (plan.table.oid, key))
+    }
 }
 
 /// The rows that a change goes to: those of its table that came last, where it may go in behind them.

@@ -5,6 +5,7 @@ use super::{
     config::Settings,
     event::{self, Change, Placeholder},
     failure::{Treatment, treatment},
+    held::{Held, RowKey},
     offsets::Ledger,
     plan::{PlanError, Plans},
     session::Session,
@@ -15,7 +16,6 @@ use crate::error::Error;
 use levada_connector_api::{ConnectorError, SinkRecord, SinkTaskContext, TopicPartition};
 use std::{
     collections::{BTreeMap, HashSet},
-    ops::Range,
     sync::Arc,
 };
 
@@ -60,6 +60,15 @@ struct Done {
     batch: Option<(Arc<str>, i32, i64, usize)>,
     committed: usize,
     reported: HashSet<usize>,
+}
+
+/// What came of some records of a batch that are tried apart.
+enum Attempt {
+    Written,
+    /// The server refuses them.
+    Refused(Error),
+    /// It takes them, and they don't hold against what is checked at the end.
+    Unchecked(Error),
 }
 
 /// Writes batches.
@@ -141,7 +150,7 @@ impl Engine {
     async fn part(&mut self, live: &mut Live, from: usize, records: &[SinkRecord]) -> Result<usize, Failure> {
         let planned = self.plan(&live.session, from, records).await?;
         let mut bad = Vec::new();
-        let (parts, taken) = steps(&planned, 0..planned.len(), MAX_BYTES, &self.how(), &mut bad);
+        let (parts, taken) = steps(planned.iter(), MAX_BYTES, &self.how(), &mut bad);
         for (at, reason) in bad {
             self.report(at.0, at.1, reason)?;
         }
@@ -280,50 +289,103 @@ impl Engine {
         planned: &[(usize, Planned<'_>)],
         offsets: &[(TopicPartition, i64)],
     ) -> Result<(), Failure> {
-        let Live { session, stages } = live;
-        let session = &*session;
         // What is checked at the end only would be nobody's fault.
-        let begin = if self.settings.defer {
-            "BEGIN; SET CONSTRAINTS ALL DEFERRED"
-        } else {
-            "BEGIN; SET CONSTRAINTS ALL IMMEDIATE"
-        };
-        session.run("a transaction can't begin", begin).await?;
+        let modes = if self.settings.defer { "DEFERRED" } else { "IMMEDIATE" };
+        let begin = format!("BEGIN; SET CONSTRAINTS ALL {modes}");
+        live.session.run("a transaction can't begin", &begin).await?;
         if let Some(ledger) = &self.ledger {
-            ledger.advance(session, offsets).await?;
+            ledger.advance(&live.session, offsets).await?;
         }
-        let mut open = Vec::from([Range { start: 0, end: planned.len() }]);
-        while let Some(range) = open.pop() {
-            if range.is_empty() {
-                continue;
+        let mut held = Held::all(planned.len());
+        while let Some(round) = held.next_round(|at| self.row_key(planned, at)) {
+            self.round(live, planned, round, &mut held).await?;
+            for (at, reason) in held.give_up() {
+                self.report_at(planned, at, reason)?;
             }
+        }
+        Ok(live.session.run("the batch can't be committed", "COMMIT").await?)
+    }
+
+    /// Goes once through what is not written yet, in order.
+    async fn round(
+        &mut self,
+        live: &mut Live,
+        planned: &[(usize, Planned<'_>)],
+        round: Vec<usize>,
+        held: &mut Held,
+    ) -> Result<(), Failure> {
+        let truncates = planned.iter().any(|(_, entry)| matches!(entry.job, Job::Truncate(_)));
+        let mut open = Vec::from([round]);
+        while let Some(mut part) = open.pop() {
             if self.context.cancelled() {
                 return Err(ConnectorError::cancelled().into());
             }
-            // Bad values were reported when the whole batch was gathered; they are left out again.
-            let (parts, _) = steps(planned, range.clone(), usize::MAX, &self.how(), &mut Vec::new());
-            session.run("a savepoint can't be made", "SAVEPOINT levada").await?;
-            let writer = Writer { session, stages: &mut *stages, mode: self.settings.insert_mode, copy: false };
-            let error = match run(writer, &parts).await {
-                Ok(()) => {
-                    session.run("a savepoint can't be released", "RELEASE levada").await?;
-                    continue;
+            // The records of a row stay in order: one waits for the one before it.
+            part.retain(|at| !held.waits(*at, || self.row_key(planned, *at)));
+            let Some(first) = part.first().copied() else { continue };
+            match self.attempt(live, planned, &part).await? {
+                Attempt::Written => held.progress(),
+                Attempt::Refused(_) | Attempt::Unchecked(_) if part.len() > 1 => {
+                    open.push(part.split_off(part.len() / 2));
+                    open.push(part);
                 }
-                Err(error) if treatment(&error) != Treatment::Row => return Err(error.into()),
-                Err(error) => error,
-            };
-            session.run("a savepoint can't be used", "ROLLBACK TO levada; RELEASE levada").await?;
-            if range.len() == 1 {
-                if let Some((at, entry)) = planned.get(range.start) {
-                    self.report(*at, entry.record, error.to_string())?;
-                }
-                continue;
+                Attempt::Refused(error) => self.report_at(planned, first, error.to_string())?,
+                // Nothing can be moved past where a table is emptied.
+                Attempt::Unchecked(error) if truncates => self.report_at(planned, first, error.to_string())?,
+                // What it refers to may be among what comes after it.
+                Attempt::Unchecked(error) => held.hold(first, self.row_key(planned, first), error.to_string()),
             }
-            let middle = range.start + range.len() / 2;
-            open.push(middle..range.end);
-            open.push(range.start..middle);
         }
-        Ok(session.run("the batch can't be committed", "COMMIT").await?)
+        Ok(())
+    }
+
+    fn row_key(&self, planned: &[(usize, Planned<'_>)], at: usize) -> Option<RowKey> {
+        planned.get(at).and_then(|(_, entry)| entry.row_key(&self.placeholder))
+    }
+
+    /// Writes some of a batch under a savepoint.
+    async fn attempt(
+        &mut self,
+        live: &mut Live,
+        planned: &[(usize, Planned<'_>)],
+        part: &[usize],
+    ) -> Result<Attempt, Failure> {
+        let Live { session, stages } = live;
+        let session = &*session;
+        // Bad values were reported when the whole batch was gathered; they are left out again.
+        let entries = part.iter().filter_map(|at| planned.get(*at));
+        let (parts, _) = steps(entries, usize::MAX, &self.how(), &mut Vec::new());
+        session.run("a savepoint can't be made", "SAVEPOINT levada").await?;
+        let writer = Writer { session, stages: &mut *stages, mode: self.settings.insert_mode, copy: false };
+        let attempt = match run(writer, &parts).await {
+            Err(error) => Attempt::Refused(error),
+            Ok(()) if self.settings.defer => {
+                let check = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; RELEASE levada";
+                let checked = session.run("a check at the end of the batch fails", check).await;
+                checked.map_or_else(Attempt::Unchecked, |()| Attempt::Written)
+            }
+            Ok(()) => {
+                session.run("a savepoint can't be released", "RELEASE levada").await?;
+                Attempt::Written
+            }
+        };
+        match attempt {
+            Attempt::Refused(error) | Attempt::Unchecked(error) if treatment(&error) != Treatment::Row => {
+                return Err(error.into());
+            }
+            Attempt::Refused(_) | Attempt::Unchecked(_) => {
+                session.run("a savepoint can't be used", "ROLLBACK TO levada; RELEASE levada").await?;
+            }
+            Attempt::Written => {}
+        }
+        Ok(attempt)
+    }
+
+    fn report_at(&mut self, planned: &[(usize, Planned<'_>)], at: usize, reason: String) -> Result<(), Failure> {
+        match planned.get(at) {
+            Some((at, entry)) => self.report(*at, entry.record, reason),
+            None => Ok(()),
+        }
     }
 
     /// Hands a record to the connector's error handling, once.

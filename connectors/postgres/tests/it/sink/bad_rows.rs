@@ -127,6 +127,43 @@ fn checks_at_the_end_find_their_rows() {
 }
 
 #[test]
+fn checks_deferred_to_the_end_find_their_rows() {
+    let server = Server::start();
+    server.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, name text, parent int);
+         ALTER TABLE t ADD FOREIGN KEY (parent) REFERENCES t DEFERRABLE",
+    );
+    for once in [&[][..], &[("exactly.once.mode", "transaction")]] {
+        server.sql("DELETE FROM t");
+        let mut keys = [&UPSERT[..], &[("defer.constraints", "true")], once].concat();
+        keys.push(("connection.attempts", "1"));
+        let mut sink = server.sink(Class::Confluent, &keys);
+        let child = |offset: i64, id: i32, parent: i32, name: &str| {
+            record(offset, &[int("id", id)], &[text("name", name), int("parent", parent)])
+        };
+        // The last row refers to itself, most others to one that comes behind them, 40 to one that never comes, and 50
+        // is right in its second version only.
+        let mut batch: Vec<_> = (0..100).map(|id| child(i64::from(id), id, 99.min(id + 1), "a")).collect();
+        batch[39] = child(39, 39, 41, "a");
+        batch[40] = child(40, 40, 1000, "a");
+        batch[50] = child(50, 50, 1001, "old");
+        batch.push(child(100, 50, 51, "new"));
+        batch.push(child(101, 101, 40, "b"));
+        let error = sink.put(&batch).unwrap_err();
+        assert!(error.kind == ErrorKind::Data && error.message.contains("SQLSTATE 23503"), "{error}");
+        assert_eq!(state(&server), "0 0", "without tolerance nothing is kept");
+        sink.context.tolerate_errors();
+        sink.put(&batch).unwrap();
+        let mut bad = reported(&sink);
+        bad.sort_unstable();
+        assert_eq!(bad, [40, 50, 101], "what refers to a bad row is bad too");
+        assert_eq!(server.sql("SELECT count(*), count(*) FILTER (WHERE name = 'new') FROM t"), "99|1");
+        sink.put(&[child(102, 102, 0, "c")]).unwrap();
+        sink.stop();
+    }
+}
+
+#[test]
 fn what_may_work_later_is_tried_again_so_often() {
     let server = Server::start();
     server.sql("CREATE TABLE t (id int PRIMARY KEY, name text)");
