@@ -24,7 +24,7 @@ extern "C" {
 
 #define LEVADA_MAGIC UINT64_C(0xfe0141444156454c)
 #define LEVADA_ABI_MAJOR 0
-#define LEVADA_ABI_MINOR 4
+#define LEVADA_ABI_MINOR 5
 
 /* levada_connector.kind */
 #define LEVADA_SOURCE 1
@@ -39,6 +39,11 @@ extern "C" {
 #define LEVADA_DATA 3
 #define LEVADA_FATAL 4
 #define LEVADA_CANCELLED 5
+
+/* A failure whose first cause is of a kind of its own (minor version 5; before, it counts as LEVADA_FATAL):
+ * LEVADA_CAUSED_BY(LEVADA_FATAL, LEVADA_RETRIABLE) fails the task after its own tries are used up, and the
+ * daemon's restart policy starts it again later. */
+#define LEVADA_CAUSED_BY(failure, cause) ((failure) | (cause) << 8)
 
 /* Bytes that belong to the caller and are valid until the call returns. Text is UTF-8 without a
  * closing zero. data may be null when len is 0. */
@@ -180,6 +185,23 @@ typedef struct levada_sink_task {
     void (*release)(void *task);
 } levada_sink_task;
 
+/* What the daemon offers a connector (minor version 5). It belongs to the connector from start_in on, also when that
+ * fails, and is valid until the connector calls release, at the latest when it is released itself. All calls may
+ * come from any thread. */
+typedef struct levada_connector_context {
+    /* Size of this struct in the daemon. */
+    uint32_t struct_size;
+    /* Zero. */
+    uint32_t reserved;
+    /* First argument of the calls. */
+    void *handle;
+    /* Asks for task_configs soon; then tasks whose configuration has changed start anew. Returns at once. It may get
+     * lost while much else happens, so who needs it asks again. */
+    void (*request_task_reconfiguration)(void *handle);
+    /* Gives the context back; nothing of it may be used after that. */
+    void (*release)(void *handle);
+} levada_connector_context;
+
 /* A connector class. info, create and validate may be called at any time from several threads;
  * calls to one instance come one at a time, from whatever thread. A failing call puts an error text
  * into out: the message, then after a zero byte each the causes underneath. */
@@ -214,6 +236,8 @@ typedef struct levada_connector {
     /* May be null. Checks a change of offsets, JSON array of [partition, offset or null] pairs: 1 into
      * vouched when the connector vouches for it. An error refuses. */
     int32_t (*alter_offsets)(void *connector, levada_slice config, levada_slice changes, int32_t *vouched, levada_buffer *out);
+    /* May be null or missing (minor version 5), then start is called. The same with what the daemon offers. */
+    int32_t (*start_in)(void *connector, const levada_connector_context *context, levada_slice name, levada_slice config, levada_buffer *out);
 } levada_connector;
 
 /* The one symbol of a library, levada_plugin_entry. It is data, read before anything is called. */

@@ -62,7 +62,8 @@ impl ConnectorContext {
         }
     }
 
-    /// Whether [`Self::request_task_reconfiguration`] has an effect: not in a library's connector.
+    /// Whether [`Self::request_task_reconfiguration`] has an effect: not in a connector of a
+    /// library or a daemon that was made for minor version 4 of the plugin interface.
     pub fn can_request_task_reconfiguration(&self) -> bool {
         self.reconfigure.is_some()
     }

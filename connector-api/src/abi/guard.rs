@@ -19,7 +19,7 @@ use std::{
 pub unsafe fn guard(out: *mut Buffer, body: impl FnOnce() -> Result<Vec<u8>>) -> Status {
     let (status, bytes) = match caught(body) {
         Ok(bytes) => (status::OK, bytes),
-        Err(error) => (status::of_kind(error.kind), status::text_of(&error).into_bytes()),
+        Err(error) => (status::of_error(&error), status::text_of(&error).into_bytes()),
     };
     if !out.is_null() && !bytes.is_empty() {
         // SAFETY: the caller vouches for `out`.

@@ -4,8 +4,8 @@
 use super::{
     describe::StructDescription,
     layout::{
-        ABI_MAJOR, ABI_MINOR, Buffer, Connector, KIND_SINK, KIND_SOURCE, MAGIC, PluginEntry, SinkContext, SinkTask,
-        Slice, SourceContext, SourceTask,
+        ABI_MAJOR, ABI_MINOR, Buffer, Connector, ConnectorContext, KIND_SINK, KIND_SOURCE, MAGIC, PluginEntry,
+        SinkContext, SinkTask, Slice, SourceContext, SourceTask,
     },
     status::FAILURES,
 };
@@ -20,6 +20,7 @@ pub fn structs() -> Vec<StructDescription> {
         SinkContext::describe(),
         SourceTask::describe(),
         SinkTask::describe(),
+        ConnectorContext::describe(),
         Connector::describe(),
         PluginEntry::describe(),
     ]
@@ -45,6 +46,7 @@ fn render_into(out: &mut String) -> std::fmt::Result {
     for (name, _, status) in FAILURES {
         writeln!(out, "#define LEVADA_{name} {status}")?;
     }
+    out.push_str(CAUSED_BY);
     for description in structs() {
         out.push('\n');
         comment(out, description.doc, "")?;
@@ -95,6 +97,13 @@ const STATUSES: &str = "
  * zero byte each the causes underneath. CONFIG: the configuration is wrong. RETRIABLE: the same call may
  * work later. DATA: the input can't be handled. FATAL: anything else. CANCELLED: the task was asked to stop. */
 #define LEVADA_OK 0
+";
+
+const CAUSED_BY: &str = "
+/* A failure whose first cause is of a kind of its own (minor version 5; before, it counts as LEVADA_FATAL):
+ * LEVADA_CAUSED_BY(LEVADA_FATAL, LEVADA_RETRIABLE) fails the task after its own tries are used up, and the
+ * daemon's restart policy starts it again later. */
+#define LEVADA_CAUSED_BY(failure, cause) ((failure) | (cause) << 8)
 ";
 
 const CLOSING: &str = "

@@ -13,7 +13,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"LEVADA\x01\xFE");
 /// and a connector other than the file connectors have used it.
 pub const ABI_MAJOR: u16 = 0;
 /// The ABI's minor version; it grows with each addition at the end of a struct.
-pub const ABI_MINOR: u16 = 4;
+pub const ABI_MINOR: u16 = 5;
 /// Name of the symbol that a library exports.
 pub const ENTRY_SYMBOL: &str = "levada_plugin_entry";
 
@@ -22,7 +22,7 @@ pub const KIND_SOURCE: u32 = 1;
 /// [`Connector::kind`] of a sink.
 pub const KIND_SINK: u32 = 2;
 
-/// What a call answers: 0, or how it failed.
+/// What a call answers: 0, or how it failed, and maybe why ([`super::status`]).
 pub type Status = i32;
 
 /// A `*const T` inside an array of pointers.
@@ -180,6 +180,24 @@ abi_struct! {
         release(task: *mut c_void) -> ();
     }
 
+    /// What the daemon offers a connector (minor version 5). It belongs to the connector from `start_in` on, also when that
+    /// fails, and is valid until the connector calls `release`, at the latest when it is released itself. All calls may
+    /// come from any thread.
+    struct ConnectorContext = "levada_connector_context" {
+        /// Size of this struct in the daemon.
+        struct_size: u32,
+        /// Zero.
+        reserved: u32,
+        /// First argument of the calls.
+        handle: *mut c_void,
+    } calls {
+        /// Asks for `task_configs` soon; then tasks whose configuration has changed start anew. Returns at once. It may get
+        /// lost while much else happens, so who needs it asks again.
+        request_task_reconfiguration(handle: *mut c_void) -> ();
+        /// Gives the context back; nothing of it may be used after that.
+        release(handle: *mut c_void) -> ();
+    }
+
     /// A connector class. `info`, `create` and `validate` may be called at any time from several threads;
     /// calls to one instance come one at a time, from whatever thread. A failing call puts an error text
     /// into `out`: the message, then after a zero byte each the causes underneath.
@@ -215,6 +233,8 @@ abi_struct! {
         /// May be null. Checks a change of offsets, JSON array of [partition, offset or null] pairs: 1 into
         /// `vouched` when the connector vouches for it. An error refuses.
         alter_offsets(connector: *mut c_void, config: Slice, changes: Slice, vouched: *mut i32, out: *mut Buffer) -> i32;
+        /// May be null or missing (minor version 5), then `start` is called. The same with what the daemon offers.
+        start_in(connector: *mut c_void, context: *const ConnectorContext, name: Slice, config: Slice, out: *mut Buffer) -> i32;
     }
 
     /// The one symbol of a library, `levada_plugin_entry`. It is data, read before anything is called.

@@ -2,6 +2,7 @@
 
 use super::{
     call::{Instance, call, missing},
+    context,
     sink_task::HostSinkTask,
     source_task::HostSourceTask,
 };
@@ -45,9 +46,14 @@ impl HostConnector {
     }
 
     fn start(&self, context: &ConnectorContext, config: &Config) -> Result<()> {
-        let start = self.table.start.ok_or_else(|| missing("start"))?;
         let config = json::bytes(&json::of_config(config));
         let instance = self.instance();
+        if let Some(start_in) = self.table.start_in.filter(|_| context.can_request_task_reconfiguration()) {
+            let (name, offered) = (Slice::of(context.name.as_bytes()), context::connector(context.clone()));
+            // SAFETY: the instance is of this table, the arguments outlive the call, the context is the connector's now.
+            return unsafe { call(|out| start_in(instance.0, offered, name, Slice::of(&config), out)) }.map(drop);
+        }
+        let start = self.table.start.ok_or_else(|| missing("start"))?;
         // SAFETY: the instance is of this table, and the arguments outlive the call.
         unsafe { call(|out| start(instance.0, Slice::of(context.name.as_bytes()), Slice::of(&config), out)) }.map(drop)
     }

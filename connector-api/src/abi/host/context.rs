@@ -1,7 +1,7 @@
 //! The daemon's contexts as tables of callbacks. A context lives until the library releases it.
 
 use crate::{
-    ConnectorError, Progress, Result, SinkTaskContext, SourceTaskContext, TopicPartition,
+    ConnectorContext, ConnectorError, Progress, Result, SinkTaskContext, SourceTaskContext, TopicPartition,
     abi::{
         batch,
         guard::{caught, guard},
@@ -72,6 +72,53 @@ pub fn sink(context: Arc<dyn SinkTaskContext>) -> *const layout::SinkContext {
         (*held).raw.connector = Slice::of((*held).connector.as_bytes());
         &raw const (*held).raw
     }
+}
+
+/// A connector's context with the table that points to it.
+struct HeldConnector {
+    raw: layout::ConnectorContext,
+    context: ConnectorContext,
+}
+
+/// The table of a connector's context; whoever takes it releases it.
+pub fn connector(context: ConnectorContext) -> *const layout::ConnectorContext {
+    let raw = layout::ConnectorContext {
+        struct_size: size_of::<layout::ConnectorContext>() as u32,
+        reserved: 0,
+        handle: ptr::null_mut(),
+        request_task_reconfiguration: Some(request_task_reconfiguration),
+        release: Some(connector_release),
+    };
+    let held = Box::into_raw(Box::new(HeldConnector { raw, context }));
+    // SAFETY: made a moment ago, and not shared yet.
+    unsafe {
+        (*held).raw.handle = held.cast();
+        &raw const (*held).raw
+    }
+}
+
+unsafe extern "C" fn request_task_reconfiguration(handle: *mut c_void) {
+    let body = || {
+        // SAFETY: the handle is one of ours.
+        if let Some(held) = unsafe { handle.cast::<HeldConnector>().as_ref() } {
+            held.context.request_task_reconfiguration();
+        }
+        Ok(())
+    };
+    // There is no place for an error.
+    let _ = caught(body);
+}
+
+unsafe extern "C" fn connector_release(handle: *mut c_void) {
+    let body = || {
+        if !handle.is_null() {
+            // SAFETY: made in `connector`, released once.
+            drop(unsafe { Box::from_raw(handle.cast::<HeldConnector>()) });
+        }
+        Ok(())
+    };
+    // There is no place for an error.
+    let _ = caught(body);
 }
 
 /// # Safety

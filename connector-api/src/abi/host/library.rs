@@ -11,6 +11,10 @@ use crate::{
     },
     config::{KeyError, Rule},
 };
+use std::{
+    mem::{MaybeUninit, offset_of},
+    ptr,
+};
 
 /// Connectors that one library may have.
 const MAX_CONNECTORS: u32 = 1024;
@@ -115,7 +119,7 @@ impl Library {
         if major != ABI_MAJOR {
             return Err(LibraryError::Version { major, minor });
         }
-        sized::<PluginEntry>("entry", size)?;
+        sized("entry", size, size_of::<PluginEntry>())?;
         // SAFETY: it is a plugin entry of our major version and of sufficient size.
         let entry: &'static PluginEntry = unsafe { &*entry };
         if entry.connector_count == 0 || entry.connector_count > MAX_CONNECTORS || entry.connectors.is_null() {
@@ -124,8 +128,7 @@ impl Library {
         let mut connectors = Vec::new();
         for index in 0..entry.connector_count {
             // SAFETY: the array has that many pointers, each null or to a table for ever.
-            let table = unsafe { (*entry.connectors.add(index as usize)).0.as_ref() };
-            let table = table.ok_or_else(|| LibraryError::Table { index, what: "its table is null".to_owned() })?;
+            let table = unsafe { whole((*entry.connectors.add(index as usize)).0, index)? };
             connectors.push(LibraryConnector::check(table, index)?);
         }
         // SAFETY: both are constants of the library.
@@ -134,9 +137,34 @@ impl Library {
     }
 }
 
-fn sized<T>(what: &'static str, found: u32) -> Result<(), LibraryError> {
-    let needed = size_of::<T>();
+fn sized(what: &'static str, found: u32, needed: usize) -> Result<(), LibraryError> {
     if (found as usize) < needed { Err(LibraryError::Size { what, found, needed }) } else { Ok(()) }
+}
+
+/// A connector's table as this version has it: calls that came after the library's version are missing.
+///
+/// # Safety
+/// `table` is null or points to as many bytes as it begins by saying, for ever.
+unsafe fn whole(table: *const Connector, index: u32) -> Result<&'static Connector, LibraryError> {
+    if table.is_null() {
+        return Err(LibraryError::Table { index, what: "its table is null".to_owned() });
+    }
+    // SAFETY: every version of the struct begins with its size.
+    let size = unsafe { table.cast::<u32>().read() };
+    // Minor version 5 has put a call behind this.
+    sized("connector table", size, offset_of!(Connector, start_in))?;
+    if size as usize >= size_of::<Connector>() {
+        // SAFETY: by contract, and it is long enough.
+        return Ok(unsafe { &*table });
+    }
+    let mut whole = MaybeUninit::<Connector>::zeroed();
+    // SAFETY: both are so long, and a call that stays all zeros is a missing one.
+    let whole = unsafe {
+        ptr::copy_nonoverlapping(table.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), size as usize);
+        whole.assume_init()
+    };
+    // Libraries are never unloaded, and neither are their tables.
+    Ok(Box::leak(Box::new(whole)))
 }
 
 /// The first of these calls that is missing.
@@ -149,16 +177,15 @@ macro_rules! first_missing {
 impl LibraryConnector {
     fn check(table: &'static Connector, index: u32) -> Result<Self, LibraryError> {
         let wrong = |what: String| LibraryError::Table { index, what };
-        sized::<Connector>("connector table", table.struct_size)?;
         // SAFETY: null, or a table for ever, by contract of the entry.
         let (source, sink) = unsafe { (table.source_task.as_ref(), table.sink_task.as_ref()) };
         let missing = match (table.kind, source, sink) {
             (KIND_SOURCE, Some(tasks), _) => {
-                sized::<SourceTask>("task table", tasks.struct_size)?;
+                sized("task table", tasks.struct_size, size_of::<SourceTask>())?;
                 first_missing!(tasks, start, poll, stop, release)
             }
             (KIND_SINK, _, Some(tasks)) => {
-                sized::<SinkTask>("task table", tasks.struct_size)?;
+                sized("task table", tasks.struct_size, size_of::<SinkTask>())?;
                 first_missing!(tasks, start, put, pre_commit, stop, release)
             }
             (KIND_SOURCE | KIND_SINK, ..) => return Err(wrong("it has no table of tasks".to_owned())),

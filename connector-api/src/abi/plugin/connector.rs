@@ -6,7 +6,7 @@ use crate::{
     abi::{
         guard::guard,
         json,
-        layout::{Buffer, Connector, Handle, KIND_SINK, KIND_SOURCE, Slice, Status},
+        layout::{self, Buffer, Connector, Handle, KIND_SINK, KIND_SOURCE, Slice, Status},
     },
     config::KeyError,
 };
@@ -77,14 +77,29 @@ macro_rules! common_calls {
                 config: Slice,
                 out: *mut Buffer,
             ) -> Status {
+                // SAFETY: what this call is given, and no context.
+                unsafe { start_in::<C>(connector, ptr::null(), name, config, out) }
+            }
+
+            pub unsafe extern "C" fn start_in<C: $trait>(
+                connector: Handle,
+                context: *const layout::ConnectorContext,
+                name: Slice,
+                config: Slice,
+                out: *mut Buffer,
+            ) -> Status {
                 let body = || {
-                    // SAFETY: the handle is one of ours.
-                    let connector = unsafe { instance::<C>(connector)? };
-                    // SAFETY: the slices live as long as this call.
-                    let (name, config) = unsafe { (name.bytes(), config.bytes()) };
-                    let name = String::from_utf8_lossy(name).into_owned();
-                    let config = json::to_config(json::parse(config, "a configuration")?)?;
-                    connector.start(ConnectorContext::new(name), config)?;
+                    // SAFETY: the context now belongs to the connector, the handle is one of ours, the slices live as
+                    // long as this call.
+                    let (offered, connector, name, config) = unsafe {
+                        let offered = super::super::context::ConnectorContext::take(context);
+                        (offered, instance::<C>(connector)?, name.bytes(), config.bytes())
+                    };
+                    let mut context = ConnectorContext::new(String::from_utf8_lossy(name));
+                    if let Some(offered) = offered {
+                        context = context.with_reconfiguration(move || offered.request_task_reconfiguration());
+                    }
+                    connector.start(context, json::to_config(json::parse(config, "a configuration")?)?)?;
                     Ok(Vec::new())
                 };
                 // SAFETY: `out` is the caller's place for the answer.
@@ -204,6 +219,7 @@ impl<C: SourceConnector + Default + 'static> Export<OfSource> for C {
         validate: Some(source::validate::<C>),
         exactly_once: Some(exactly_once::<C>),
         alter_offsets: Some(source::alter_offsets::<C>),
+        start_in: Some(source::start_in::<C>),
     };
 }
 
@@ -223,5 +239,6 @@ impl<C: SinkConnector + Default + 'static> Export<OfSink> for C {
         validate: Some(sink::validate::<C>),
         exactly_once: None,
         alter_offsets: Some(sink::alter_offsets::<C>),
+        start_in: Some(sink::start_in::<C>),
     };
 }

@@ -86,6 +86,46 @@ macro_rules! context {
     };
 }
 
+/// The context of a connector, for [`crate::ConnectorContext`]; gives it back when it is dropped.
+pub struct ConnectorContext {
+    /// A copy of the daemon's table.
+    raw: layout::ConnectorContext,
+}
+
+// SAFETY: the daemon's calls may come from any thread, by contract of the context.
+unsafe impl Send for ConnectorContext {}
+// SAFETY: as above.
+unsafe impl Sync for ConnectorContext {}
+
+impl ConnectorContext {
+    /// Takes the context over; `None` where there is none.
+    ///
+    /// # Safety
+    /// `raw` is null or a context as the layout describes it, which now belongs to this value.
+    pub unsafe fn take(raw: *const layout::ConnectorContext) -> Option<Self> {
+        // SAFETY: by contract, and it has had this size from the first.
+        let raw = unsafe { raw.as_ref() }?;
+        Some(Self { raw: layout::ConnectorContext { ..*raw } })
+    }
+
+    /// Asks for new task configurations.
+    pub fn request_task_reconfiguration(&self) {
+        if let Some(call) = self.raw.request_task_reconfiguration {
+            // SAFETY: the context is valid.
+            unsafe { call(self.raw.handle) }
+        }
+    }
+}
+
+impl Drop for ConnectorContext {
+    fn drop(&mut self) {
+        if let Some(release) = self.raw.release {
+            // SAFETY: called once; nothing of the context is used afterwards.
+            unsafe { release(self.raw.handle) }
+        }
+    }
+}
+
 context!(SourceContext, offset_of!(layout::SourceContext, progress));
 context!(SinkContext, offset_of!(layout::SinkContext, report));
 
@@ -209,7 +249,7 @@ impl SinkTaskContext for SinkContext {
         let mut out = Buffer::EMPTY;
         // SAFETY: the arguments live as long as the call, and `out` is filled as a buffer is.
         let (answer, bytes) =
-            unsafe { (call(self.raw().handle, batch, status::of_kind(error.kind), text, &raw mut out), out.take()) };
+            unsafe { (call(self.raw().handle, batch, status::of_error(&error), text, &raw mut out), out.take()) };
         if answer == status::OK { Ok(()) } else { Err(status::error_of(answer, bytes.as_ref())) }
     }
 

@@ -27,7 +27,7 @@ fn compiled(directory: &Path) -> Library {
 fn a_library_says_what_it_has() {
     let directory = tempfile::tempdir().unwrap();
     let library = compiled(directory.path());
-    assert_eq!((library.name.as_str(), library.version.as_str(), library.abi), ("c-connector", "1.0", (0, 4)));
+    assert_eq!((library.name.as_str(), library.version.as_str(), library.abi), ("c-connector", "1.0", (0, 5)));
     let classes: Vec<_> = library.connectors.iter().map(|each| (each.info.class.as_str(), each.info.kind)).collect();
     assert_eq!(classes, [("c.Count", ConnectorKind::Source), ("c.Lines", ConnectorKind::Sink)]);
     assert!(library.connectors[0].sink().is_err() && library.connectors[1].source().is_err());

@@ -8,12 +8,13 @@ use levada_connector_api::{
     SourceTaskContext, TaskSignal, TopicPartition, Value,
     abi::{
         host::{Library, LibraryConnector},
-        layout::PluginEntry,
+        layout::{self, Buffer, Connector, Handle, PluginEntry, Pointer, Slice},
     },
     testkit::{Offsets, SinkContext, SourceContext, config, record},
 };
 use serde_json::json;
 use std::{
+    mem::offset_of,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -58,6 +59,7 @@ fn happens(config: &Config) -> Result<()> {
             Err(ConnectorError::retriable("not now")
                 .caused_by(ConnectorError::data("inner").caused_by(std::fmt::Error)))
         }
+        Some("tries") => Err(ConnectorError::retries_used_up("failed 3 times", ConnectorError::retriable("not now"))),
         Some("panic") => panic!("boom {}", 7),
         _ => Ok(()),
     }
@@ -93,6 +95,7 @@ impl Drop for Counted {
 struct Source {
     name: String,
     config: Config,
+    context: Option<ConnectorContext>,
     _live: Counted,
 }
 
@@ -103,7 +106,9 @@ impl SourceConnector for Source {
 
     fn start(&mut self, context: ConnectorContext, config: Config) -> Result<()> {
         happens(&config)?;
-        (self.name, self.config) = (context.name, config);
+        context.request_task_reconfiguration();
+        (self.name, self.config) = (context.name.clone(), config);
+        self.context = Some(context);
         Ok(())
     }
 
@@ -291,6 +296,53 @@ fn a_connector_is_what_it_is_in_rust() {
 }
 
 #[test]
+fn a_connector_asks_for_its_work_to_be_divided_anew() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let context = {
+        let asked = Arc::clone(&asked);
+        ConnectorContext::new("n").with_reconfiguration(move || {
+            asked.fetch_add(1, Ordering::SeqCst);
+        })
+    };
+    let mut connector = connectors()[0].source().unwrap();
+    assert!(connector.start(context.clone(), config([("happens", "error")])).is_err());
+    assert_eq!((asked.load(Ordering::SeqCst), Arc::strong_count(&asked)), (0, 2), "that context was given back");
+    connector.start(context, config([("k", "v")])).unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    drop(connector);
+    assert_eq!(Arc::strong_count(&asked), 1, "the context was given back");
+}
+
+/// A library of minor version 4 has a shorter table, behind which may be anything.
+#[test]
+fn a_library_of_an_earlier_minor_version_works_without_what_came_later() {
+    unsafe extern "C" fn never(
+        _: Handle,
+        _: *const layout::ConnectorContext,
+        _: Slice,
+        _: Slice,
+        _: *mut Buffer,
+    ) -> i32 {
+        std::process::abort()
+    }
+    let here = entry();
+    // SAFETY: the entry has two tables, which are plain data.
+    let mut table = unsafe { std::ptr::read((*here.connectors).0) };
+    table.struct_size = offset_of!(Connector, start_in) as u32;
+    table.start_in = Some(never);
+    let table: &'static Connector = Box::leak(Box::new(table));
+    let tables = Box::leak(Box::new([Pointer(&raw const *table)]));
+    let entry = Box::leak(Box::new(PluginEntry { abi_minor: 4, ..PluginEntry::new("x", "1", tables) }));
+    // SAFETY: the entry and its tables live for ever.
+    let library = unsafe { Library::from_entry(&raw const *entry) }.unwrap();
+    assert_eq!(library.abi, (0, 4));
+    let mut connector = library.connectors[0].source().unwrap();
+    let context = ConnectorContext::new("n").with_reconfiguration(|| panic!("it can't ask"));
+    connector.start(context, Config::new()).unwrap();
+    assert_eq!(connector.task_configs(1).unwrap(), vec![config([("name", "n"), ("max", "1")]); 2]);
+}
+
+#[test]
 fn validation_tells_the_same_on_both_sides() {
     let (there, here) = (&connectors()[0].info.config_def, Keys::config_def());
     for pairs in [
@@ -316,6 +368,9 @@ fn errors_keep_kind_text_and_causes_and_panics_become_fatal() {
     let cause = std::error::Error::source(&error).unwrap();
     assert_eq!(cause.to_string(), "inner");
     assert!(std::error::Error::source(cause).is_some());
+    let error = start("tries");
+    let cause = error.source.as_ref().unwrap().downcast_ref::<ConnectorError>().unwrap();
+    assert_eq!((error.kind, cause.kind), (ErrorKind::Fatal, ErrorKind::Retriable), "the restart policy looks for it");
     let error = start("panic");
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Fatal, "panicked: boom 7"));
     connector.stop();
