@@ -128,3 +128,68 @@ def test_tasks_whose_retries_are_used_up_go_on_once_the_server_is_back(daemons, 
     levada.wait_for(lambda: server.sql("SELECT name FROM items WHERE id = 2", "copy", check=False) == "after", 120,
                     lambda: f"{worker.get('/connectors/shop/status')} {worker.get('/connectors/copy/status')}")
     assert daemon.stop() == 0
+
+
+def rows(daemon, topic, ids, key=True, **more):
+    """Produces rows of `id` and a name."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": daemon.bootstrap})
+    of = lambda *fields: {"type": "struct", "fields": list(fields)}
+    number, text = {"field": "id", "type": "int32"}, {"field": "name", "type": "string"}
+    for row in ids:
+        key_json = json.dumps({"schema": of(number), "payload": {"id": row}}) if key else None
+        value = json.dumps({"schema": of(number, text), "payload": {"id": row, "name": "x" * more.get("width", 10)}})
+        producer.produce(topic, key=key_json, value=value)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def committed(daemon, group, topic):
+    """What the group has committed of partition 0."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": daemon.bootstrap, "group.id": group})
+    try:
+        return consumer.committed([confluent_kafka.TopicPartition(topic, 0)], timeout=10)[0].offset
+    finally:
+        consumer.close()
+
+
+def resident(daemon):
+    """Memory of the daemon in MiB."""
+    with open(f"/proc/{daemon.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) >> 10 for line in file if line.startswith("VmRSS:"))
+
+
+def test_a_target_that_is_slow_and_locked_holds_up_the_records_and_nothing_else(daemons, server, unique):
+    # Waits are longer than a member's poll interval and session, and more comes in than the task may hold.
+    daemon, topic, count, locked = daemons(), unique("slow"), 3000, 12
+    overrides = {"consumer.override.max.poll.interval.ms": "6000", "consumer.override.session.timeout.ms": "6000",
+                 "consumer.override.max.poll.records": "200", "batch.size": "200"}
+    server.sql("""CREATE TABLE slow (id int PRIMARY KEY, name text); CREATE TABLE writes (id int, pid int);
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN IF new.id % 300 = 0 THEN PERFORM pg_sleep(1); END IF;
+                   INSERT INTO writes VALUES (new.id, pg_backend_pid()); RETURN new; END $$;
+        CREATE TRIGGER slow BEFORE INSERT ON slow FOR EACH ROW EXECUTE FUNCTION slow()""", "copy")
+    worker = connect.Connect(daemon.rest_url)
+    rows(daemon, topic, range(1))
+    assert worker.create("slow", {**sink(server), **overrides, "topics": topic, "collection.name.format": "slow"}).status == 201
+    levada.wait_for(lambda: server.sql("SELECT count(*) FROM slow", "copy") == "1", 60, "the first row arrives")
+    holder = threading.Thread(target=server.sql, args=(f"BEGIN; LOCK TABLE slow; SELECT pg_sleep({locked}); COMMIT", "copy"))
+    holder.start()
+    before, most = resident(daemon), 0
+    # 60 MB, far more than the task takes at once.
+    rows(daemon, topic, range(1, count), width=20_000)
+
+    def arrived():
+        nonlocal most
+        most = max(most, resident(daemon))
+        assert worker.states("slow") == ("RUNNING", ["RUNNING"]), worker.get("/connectors/slow/status")
+        return not holder.is_alive() and server.sql("SELECT count(*) FROM slow", "copy") == str(count)
+
+    levada.wait_for(arrived, 50, lambda: server.sql("SELECT count(*) FROM slow", "copy"))
+    holder.join()
+    assert server.sql("SELECT count(*), count(DISTINCT id), count(DISTINCT pid) FROM writes", "copy") == f"{count}|{count}|1", \
+        "every row is written once, by one session"
+    levada.wait_for(lambda: committed(daemon, "connect-slow", topic) == count, 30, "the offsets are committed")
+    log = daemon.log_path.read_text(encoding="utf-8")
+    assert "membership lost" not in log, "it stays in its group"
+    assert most - before < 200, f"{before} MiB before, at most {most}"
+    assert daemon.stop() == 0
