@@ -193,3 +193,42 @@ def test_a_target_that_is_slow_and_locked_holds_up_the_records_and_nothing_else(
     assert "membership lost" not in log, "it stays in its group"
     assert most - before < 200, f"{before} MiB before, at most {most}"
     assert daemon.stop() == 0
+
+
+def test_a_password_that_is_changed_is_read_anew_without_being_asked(daemons, server, unique, tmp_path):
+    secret, topic = tmp_path / "secret.properties", unique("rotated")
+    secret.write_text("password=one\n", encoding="utf-8")
+    server.sql("CREATE ROLE app LOGIN REPLICATION SUPERUSER PASSWORD 'one'")
+    # The role alone has to give its password.
+    with open(f"{server.data}/pg_hba.conf", "r+", encoding="ascii") as file:
+        rules = file.read()
+        file.seek(0)
+        file.write("host all app 127.0.0.1/32 scram-sha-256\nhost replication app 127.0.0.1/32 scram-sha-256\n" + rules)
+    server.sql("SELECT pg_reload_conf()")
+    daemon = daemons(["restart.backoff.initial.ms=300", "restart.backoff.max.ms=1000", "config.providers=file",
+                      "config.providers.file.class=org.apache.kafka.common.config.provider.FileConfigProvider",
+                      f"config.providers.file.param.allowed.paths={tmp_path}"])
+    server.sql("CREATE TABLE items (id int PRIMARY KEY, name text)", "shop")
+    worker = connect.Connect(daemon.rest_url)
+    password = f"${{file:{secret}:password}}"
+    assert worker.create("shop", {**source(server), "database.user": "app", "database.password": password}).status == 201
+    assert worker.create("mirror", sink(server)).status == 201
+    assert worker.create("copy", {**sink(server), "topics": topic, "collection.name.format": "copied", "connection.username": "app",
+                                  "connection.password": password}).status == 201
+    ids = lambda table: server.sql(f"SELECT string_agg(id::text, ' ' ORDER BY id) FROM {table}", "copy", check=False)
+    server.sql("INSERT INTO items VALUES (1, 'one')", "shop")
+    rows(daemon, topic, [1])
+    levada.wait_for(lambda: (ids("items"), ids("copied")) == ("1", "1"), 60, "the first rows arrive")
+    server.sql("ALTER ROLE app PASSWORD 'two'")
+    server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+    server.sql("INSERT INTO items VALUES (2, 'two')", "shop")
+    rows(daemon, topic, [2])
+    for name in ("shop", "copy"):
+        trace = worker.wait_for_failure(name, timeout=60)
+        assert "28P01" in trace and "'one'" not in trace and "=one" not in trace, trace
+    secret.write_text("password=two\n", encoding="utf-8")
+    levada.wait_for(lambda: (ids("items"), ids("copied")) == ("1 2", "1 2"), 60,
+                    lambda: f"{worker.get('/connectors/shop/status')} {worker.get('/connectors/copy/status')}")
+    for name in ("shop", "copy"):
+        worker.wait_for_states(name, "RUNNING", "RUNNING")
+    assert daemon.stop() == 0

@@ -54,6 +54,12 @@ impl Providers {
         Ok(())
     }
 
+    /// Whether a text has a placeholder of a provider that there is.
+    pub fn has_placeholder(&self, text: &str) -> bool {
+        let known = |piece| matches!(piece, Piece::Placeholder { provider, .. } if self.knows(provider));
+        text.contains("${") && pieces(text).into_iter().any(known)
+    }
+
     fn resolve_text(&self, key: &str, text: &str, values: &mut Vec<Revealed>) -> Result<String, ProviderError> {
         if self.is_empty() || !text.contains("${") {
             return Ok(text.to_owned());

@@ -105,6 +105,11 @@ impl Providers {
         self.providers.is_empty()
     }
 
+    /// Whether there is a provider of that name.
+    pub(super) fn knows(&self, provider: &str) -> bool {
+        self.providers.iter().any(|(name, _)| name == provider)
+    }
+
     /// The value of a placeholder in the connector's key `of`; `None` when there is no such provider.
     pub(super) fn get(&self, of: &str, provider: &str, path: &str, key: &str) -> Result<Option<String>, ProviderError> {
         let Some((_, kind)) = self.providers.iter().find(|(name, _)| name == provider) else { return Ok(None) };

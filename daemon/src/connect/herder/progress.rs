@@ -10,7 +10,7 @@ use crate::connect::{
     bus,
     store::{State, StatusKey, TargetState},
     task::{TaskId, TaskStatus},
-    worker::{Failure, RunningConnector, is_retriable},
+    worker::{Failure, RunningConnector, is_config, is_retriable},
 };
 use levada_connector_api::{Config, ConnectorKind};
 use std::sync::Arc;
@@ -117,7 +117,8 @@ impl Actor {
         self.view.events.add(name, "failed", None, failure.trace.clone());
         let key = StatusKey::Connector(name.to_owned());
         let version = self.entry(name).map(|entry| version_of(&self.view, &entry));
-        self.restarts.failed(&self.options.restart, name, None, failure.is_retriable(), &self.done.0);
+        let passing = self.may_pass(config, &failure.trace);
+        self.restarts.failed(&self.options.restart, name, None, passing, &self.done.0);
         self.view.statuses.put_safe(key, State::Failed, Some(failure.trace), version);
     }
 
@@ -179,8 +180,17 @@ impl Actor {
 
     fn task_failed(&mut self, name: &str, task: usize, trace: &str) {
         self.view.events.add(name, "failed", Some(task), trace);
-        let retriable = is_retriable(trace);
-        self.restarts.failed(&self.options.restart, name, Some(task), retriable, &self.done.0);
+        let passing = self.entry(name).is_some_and(|entry| {
+            let own = entry.tasks.get(task).is_some_and(|config| self.may_pass(config, trace));
+            own || entry.config.as_ref().is_some_and(|config| self.may_pass(config, trace))
+        });
+        self.restarts.failed(&self.options.restart, name, Some(task), passing, &self.done.0);
+    }
+
+    /// Whether a start later may go well: also with a configuration that was wrong, where part of it is kept elsewhere. A
+    /// password that was changed on the server is changed in its file a little later.
+    fn may_pass(&self, config: &Config, trace: &str) -> bool {
+        is_retriable(trace) || (is_config(trace) && self.worker.has_values_elsewhere(config))
     }
 }
 

@@ -145,6 +145,10 @@ impl Worker for ConnectWorker {
         })
     }
 
+    fn has_values_elsewhere(&self, config: &Config) -> bool {
+        config.values().any(|text| self.options.providers.has_placeholder(text))
+    }
+
     fn alter_offsets(
         &self,
         plugin: Arc<Plugin>,

@@ -53,6 +53,12 @@ pub fn is_retriable(trace: &str) -> bool {
     trace.lines().any(|line| line.strip_prefix("Caused by: ").unwrap_or(line).starts_with(CLASS))
 }
 
+/// Whether a trace tells that the configuration is wrong, by the same contract.
+pub fn is_config(trace: &str) -> bool {
+    const CLASS: &str = "org.apache.kafka.common.config.ConfigException";
+    trace.lines().any(|line| line.strip_prefix("Caused by: ").unwrap_or(line).starts_with(CLASS))
+}
+
 /// A started connector.
 pub trait RunningConnector: Send + Sync {
     /// Its version.
@@ -123,6 +129,12 @@ pub trait Worker: Send + Sync {
     /// Makes and starts a task. Its further life is told to the status listener.
     fn start_task(&self, launch: TaskLaunch) -> BoxFuture<'_, Result<Arc<dyn RunningTask>, Failure>>;
 
+    /// Whether a configuration has values that are kept elsewhere and are read anew at each start (a rotated password, say):
+    /// one that is wrong now may be right later.
+    fn has_values_elsewhere(&self, _config: &Config) -> bool {
+        false
+    }
+
     /// Asks a connector's plugin about a change of its offsets: `Ok(true)` when it vouches for it.
     fn alter_offsets(
         &self,
@@ -145,5 +157,8 @@ mod tests {
         ));
         assert!(!is_retriable("org.apache.kafka.common.config.ConfigException: RetriableException"));
         assert!(!Failure::connect("x").is_retriable());
+        assert!(
+            is_config("org.apache.kafka.common.config.ConfigException: x") && !is_config(&Failure::connect("x").trace)
+        );
     }
 }
