@@ -54,6 +54,18 @@ pub enum ClientError {
         /// Partition.
         partition: i32,
     },
+    /// The log ends before the offset that its reader keeps itself.
+    #[error("{topic}-{partition} ends at offset {end}, and offset {offset} is to be read next")]
+    PastEnd {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Where to read on.
+        offset: i64,
+        /// End of the log, exclusive.
+        end: i64,
+    },
     /// The owner of this handle lost its right to write.
     #[error("the owner of this handle was revoked")]
     Revoked,

@@ -37,7 +37,8 @@ pub trait SinkConnector: Send + Sync {
     /// A new, not yet started task.
     fn task(&self) -> Box<dyn SinkTask>;
 
-    /// Checks a change of committed offsets, as [`crate::SourceConnector::alter_offsets`].
+    /// Checks a change of committed offsets, as [`crate::SourceConnector::alter_offsets`]. A sink that keeps offsets of its
+    /// own changes them too; without any partition all of the connector's are to be forgotten.
     fn alter_offsets(&self, _config: &Config, _changes: &[OffsetChange]) -> Result<bool> {
         Ok(true)
     }

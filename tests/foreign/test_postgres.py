@@ -9,6 +9,7 @@ import threading
 import time
 
 import confluent_kafka
+import confluent_kafka.admin
 import pytest
 
 import connect
@@ -232,3 +233,44 @@ def test_a_password_that_is_changed_is_read_anew_without_being_asked(daemons, se
     for name in ("shop", "copy"):
         worker.wait_for_states(name, "RUNNING", "RUNNING")
     assert daemon.stop() == 0
+
+
+def test_offsets_in_the_database_lead_whatever_the_group_has(daemons, server, unique):
+    daemon, topic = daemons(["restart.backoff.initial.ms=300"]), unique("once")
+    server.sql("CREATE TABLE once (id int, name text)", "copy")
+    worker = connect.Connect(daemon.rest_url)
+    # A group without offsets would begin at the end.
+    once = {**sink(server), "topics": topic, "collection.name.format": "once", "exactly.once.mode": "transaction", "insert.mode": "insert",
+            "primary.key.mode": "none", "delete.enabled": "false"}
+    rows(daemon, topic, range(5))
+    assert worker.create("once", once).status == 201
+    ids = lambda: server.sql("SELECT string_agg(id::text, ' ' ORDER BY id) FROM once", "copy")
+    levada.wait_for(lambda: ids() == "0 1 2 3 4", 60, ids)
+    assert worker.delete("once").status == 204
+    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": daemon.bootstrap})
+    levada.wait_for(lambda: gone(admin.delete_consumer_groups(["connect-once"])["connect-once"]), 30, "the group is deleted")
+    rows(daemon, topic, range(5, 8))
+    assert worker.create("once", {**once, "consumer.override.auto.offset.reset": "latest"}).status == 201
+    levada.wait_for(lambda: ids() == "0 1 2 3 4 5 6 7", 60, lambda: f"{ids()} {worker.get('/connectors/once/status')}")
+
+    assert worker.put("/connectors/once/stop").status == 204
+    admin.delete_topics([topic])[topic].result(30)
+    rows(daemon, topic, range(20, 22))
+    assert worker.put("/connectors/once/resume").status == 202
+    trace = worker.wait_for_failure("once")
+    assert "made anew" in trace and "/connectors/NAME/offsets" in trace and "offset 8" in trace, trace
+    assert worker.put("/connectors/once/stop").status == 204
+    levada.wait_for(lambda: worker.call("DELETE", "/connectors/once/offsets").status == 200, 30, "the offsets are deleted")
+    assert worker.put("/connectors/once/config", once).status == 200
+    assert worker.put("/connectors/once/resume").status == 202
+    levada.wait_for(lambda: ids() == "0 1 2 3 4 5 6 7 20 21", 60, lambda: f"{ids()} {worker.get('/connectors/once/status')}")
+    assert daemon.stop() == 0
+
+
+def gone(future):
+    """Whether what a future stands for is done; a group with members is not deleted yet."""
+    try:
+        future.result(30)
+        return True
+    except confluent_kafka.KafkaException as error:
+        return error.args[0].code() == confluent_kafka.KafkaError.GROUP_ID_NOT_FOUND

@@ -3,7 +3,7 @@
 use super::{Left, Position, fetched::Fetched};
 use crate::{
     ClientError, TopicName, Transport,
-    admin::Admin,
+    admin::{Admin, LATEST},
     call::call,
     consumer::{Taken, assignor::TopicPartition},
     error::check,
@@ -62,7 +62,10 @@ impl Fetcher {
     pub(crate) fn seek(&mut self, topic: &str, partition: i32, offset: i64) -> bool {
         self.fetched.retain(|fetched| !fetched.is_of(topic, partition));
         let found = self.positions.iter_mut().find(|position| position.is(topic, partition));
-        found.map(|position| position.offset = Some(offset)).is_some()
+        let moved = found.map(|position| {
+            (position.offset, position.sought, position.refused) = (Some(offset), true, None);
+        });
+        moved.is_some()
     }
 
     /// Partitions without a position.
@@ -70,13 +73,23 @@ impl Fetcher {
         self.positions.iter().filter(|position| position.offset.is_none()).map(Position::key).collect()
     }
 
-    /// Gives positions without an offset the one at `timestamp`.
+    /// Gives positions without an offset the one at `timestamp`. Fails, and goes on to fail, when the log ends before where
+    /// one was sought to.
     pub(crate) async fn look_up(&mut self, admin: &Admin, timestamp: i64) -> Result<(), ClientError> {
         let missing = self.missing();
+        for refused in self.positions.iter().filter(|position| position.refused.is_some()) {
+            let ends = admin.list_offsets(&[refused.key()], LATEST, false).await?;
+            if let (Some(offset), Some(end)) = (refused.refused, ends.first().copied())
+                && offset > end
+            {
+                let (topic, partition) = (refused.topic.name.to_string(), refused.partition);
+                return Err(ClientError::PastEnd { topic, partition, offset, end });
+            }
+        }
         let offsets = admin.list_offsets(&missing, timestamp, self.read_committed).await?;
         let without = self.positions.iter_mut().filter(|position| position.offset.is_none());
         for (position, offset) in without.zip(offsets) {
-            position.offset = Some(offset);
+            (position.offset, position.refused) = (Some(offset), None);
         }
         Ok(())
     }
@@ -150,7 +163,8 @@ impl Fetcher {
                     topic = %position.topic.name, partition = position.partition, offset = position.offset,
                     "position is out of range and is reset"
                 );
-                position.offset = None;
+                let offset = position.offset.take();
+                position.refused = offset.filter(|_| position.sought);
                 return Ok(());
             }
             _ => return Err(ClientError::refused(position.to_string(), data.error_code, None)),

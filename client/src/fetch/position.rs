@@ -12,11 +12,15 @@ pub(crate) struct Position {
     pub(crate) offset: Option<i64>,
     /// High watermark or last stable offset of the last answer.
     pub(crate) end: Option<i64>,
+    /// Whether its owner has said where to read, so that a log that ends before that is not the one it knows.
+    pub(crate) sought: bool,
+    /// Where it was sought to, once the broker has said that there is no such offset.
+    pub(crate) refused: Option<i64>,
 }
 
 impl Position {
     pub(crate) fn new(topic: TopicName, partition: i32, offset: Option<i64>) -> Self {
-        Self { topic, partition, offset, end: None }
+        Self { topic, partition, offset, end: None, sought: false, refused: None }
     }
 
     pub(crate) fn key(&self) -> TopicPartition {

@@ -112,8 +112,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Claims what came and checks what is held, before anything is written. Partitions whose stored offset is not where
-    /// the consumer reads on are given back, each with the offset to read from.
+    /// Claims what came and checks what is held, before anything is written. Partitions that have a stored
+    /// offset are given back, each with the offset to read from, whatever the consumer group has.
     pub async fn claim(&mut self, session: &Session) -> Result<Vec<(TopicPartition, i64)>> {
         self.make(session).await?;
         if self.stale {
@@ -138,7 +138,9 @@ impl Ledger {
                 .await?;
             let claim = claim_of(rows.first(), 0)?;
             let partition = partition.clone();
-            if committed.offset.is_some_and(|offset| offset != claim.next) {
+            // Also where the group is where the table is: only of an offset that it was told does the runtime know that it
+            // must be there. A row that stands at 0 says that nothing was written, and not where to begin.
+            if claim.next > 0 || committed.offset.is_some_and(|offset| offset != claim.next) {
                 seeks.push((partition.clone(), claim.next));
             }
             self.claims.insert(partition, claim);
@@ -229,7 +231,7 @@ fn fenced(table: &TableName, count: usize) -> Error {
     ))
 }
 
-/// Changes stored offsets as a request asks; `None` removes one. Called while no task runs.
+/// Changes stored offsets as a request asks; `None` removes one, and no change at all removes all. Called while no task runs.
 pub fn alter(settings: Settings, connector: &str, changes: &[OffsetChange]) -> std::result::Result<(), ConnectorError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ConnectorError::retriable("no runtime can be started").caused_by(error))?;
@@ -239,6 +241,10 @@ pub fn alter(settings: Settings, connector: &str, changes: &[OffsetChange]) -> s
         let session = Session::connect(&settings, &dialer).await?;
         ledger.make(&session).await?;
         let mut statements = vec!["BEGIN".to_owned()];
+        if changes.is_empty() {
+            let table = quoted(&ledger.table);
+            statements.push(format!("DELETE FROM {table} WHERE connector = {}", literal(connector)));
+        }
         for (partition, offset) in changes {
             let topic = partition.get("kafka_topic").and_then(|topic| topic.as_str()).unwrap_or_default();
             let whole = |value: &serde_json::Value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok());

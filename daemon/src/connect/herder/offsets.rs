@@ -72,7 +72,11 @@ impl HerderHandle {
         let kind = plugin.info.kind;
         let known = self.offsets(name).await?;
         let changes: Offsets = known.into_iter().map(|(partition, _)| (partition, None)).collect();
-        let vouched = self.ask_plugin(plugin, &held, &changes).await?;
+        let vouched = self.ask_plugin(Arc::clone(&plugin), &held, &changes).await?;
+        if kind == ConnectorKind::Sink && !changes.is_empty() {
+            // A sink may keep offsets of partitions that its group has none of any more.
+            self.ask_plugin(plugin, &held, &Offsets::new()).await?;
+        }
         match kind {
             ConnectorKind::Source if changes.is_empty() => {}
             ConnectorKind::Source => self.offset_store.put(name, &changes, None).await?,

@@ -37,6 +37,20 @@ fn records_that_come_again_are_written_once() {
 }
 
 #[test]
+fn the_table_leads_also_where_the_group_has_nothing() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int, name text)");
+    let none = GroupOffsets::new();
+    let mut sink = server.sink_of(Class::Confluent, &ONCE, &none).unwrap();
+    assert!(sink.context.seeks().is_empty(), "nothing is written yet: the group says where to begin");
+    sink.put(&[row(0, 0, "a"), row(1, 1, "b")]).unwrap();
+    sink.stop();
+    let sink = server.sink_of(Class::Confluent, &ONCE, &none).unwrap();
+    assert_eq!(sink.context.seeks(), [(partition("t", 0), 2)]);
+    sink.stop();
+}
+
+#[test]
 fn a_connection_that_breaks_in_any_place_doubles_nothing() {
     let server = Server::start();
     server.sql(
@@ -137,6 +151,8 @@ fn offsets_are_changed_by_request() {
     sink.put(&[row(1, 1, "b")]).unwrap();
     assert_eq!(rows(&server), "0 1 1", "what was asked for again is written again");
     sink.stop();
+    assert!(connector(Class::Confluent).alter_offsets(&config, &[]).unwrap());
+    assert_eq!(stored(&server), "", "a reset forgets partitions that the group does not know");
 }
 
 #[test]

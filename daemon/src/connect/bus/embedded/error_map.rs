@@ -23,6 +23,13 @@ pub(super) fn bus_error(action: impl Into<String>, error: ClientError) -> BusErr
             let detail = message.unwrap_or_else(|| code.message().to_owned());
             BusError::Refused { action, code: code.name(), detail: format!(": {detail}") }
         }
+        error @ ClientError::PastEnd { .. } => {
+            let detail = format!(
+                ": {error}; the topic was made anew or has lost records. To read what it has now, stop the connector, delete \
+                 its offsets by DELETE /connectors/NAME/offsets (or set them by PATCH) and resume it"
+            );
+            BusError::Refused { action, code: "OFFSET_OUT_OF_RANGE", detail }
+        }
         error if error.is_retriable() => BusError::Retriable { action, cause: error.to_string() },
         error => BusError::Refused { action, code: "ClientError", detail: format!(": {error}") },
     }
