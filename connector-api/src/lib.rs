@@ -42,7 +42,8 @@ pub use record::{Header, Headers, SinkRecord, SourceRecord, TimestampType};
 pub use schema::{Field, Schema, SchemaType, logical};
 pub use sink::{Committed, SinkConnector, SinkTask, SinkTaskContext, TopicPartition};
 pub use source::{
-    Checkpoint, Reach, SignalTopic, SourceBatch, SourceConnector, SourceTask, SourceTaskContext, TaskSignal,
+    Checkpoint, Reach, SignalCheck, SignalTopic, SourceBatch, SourceConnector, SourceTask, SourceTaskContext,
+    TaskSignal,
 };
 pub use text::Str;
 pub use value::{Struct, Value};

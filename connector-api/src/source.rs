@@ -130,6 +130,10 @@ pub trait SourceTaskContext: Send + Sync {
         Err(ConnectorError::fatal("this runtime hands over no signals"))
     }
 
+    /// Gives the runtime a way to say at once that a signal can't be followed, to who asks for it by the REST interface. It
+    /// must not block; what it lets pass may still be refused later.
+    fn check_signals(&self, _check: SignalCheck) {}
+
     /// The signals that came since the last call, in order.
     fn take_signals(&self) -> Vec<TaskSignal> {
         Vec::new()
@@ -147,6 +151,9 @@ pub struct SignalTopic {
     /// now on counts; a signal without a text tells where that is.
     pub from: Vec<(i32, i64)>,
 }
+
+/// Tells why a signal can't be followed.
+pub type SignalCheck = Arc<dyn Fn(&TaskSignal) -> Result<()> + Send + Sync>;
 
 /// Something that a running task is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use crate::{
     config::{SourceConfig, unsupported},
     error::Error,
     offset::{self, Position},
-    reading::{Begin, Chunk, Popped, Pump, Settings},
+    reading::{Begin, Chunk, Popped, Pump, Settings, check_signal},
     shape,
 };
 use levada_connector_api::{
@@ -108,6 +108,7 @@ fn accept_signals(context: &dyn SourceTaskContext, config: &SourceConfig, positi
             from: from.unwrap_or_default(),
         }
     });
+    context.check_signals(Arc::new(|signal| check_signal(&signal.text).map_err(ConnectorError::data)));
     match context.accept_signals(topic.as_ref()) {
         Err(error) if topic.is_some() => Err(error),
         _ => Ok(()),

@@ -100,10 +100,13 @@ fn signal(rest: &RestState, name: &str, kind: &str, data: Map<String, Value>) ->
         }
     }
     if !taken {
+        if let SignalError::Refused(reason) = refused {
+            return Err(RestError::bad_request(format!("Connector {name} can't follow this: {reason}.")));
+        }
         let (status, mend) = match refused {
             SignalError::NotTaken => (StatusCode::NOT_IMPLEMENTED, "only sources that read tables do"),
             SignalError::NotRunning => (StatusCode::CONFLICT, "resume or restart it first"),
-            SignalError::Full => (StatusCode::CONFLICT, "try again later"),
+            SignalError::Full | SignalError::Refused(_) => (StatusCode::CONFLICT, "try again later"),
         };
         return Err(RestError::new(status, format!("Connector {name} can't be signalled: {refused}; {mend}.")));
     }

@@ -5,7 +5,10 @@ use super::{
     signal_file::{SignalFile, Taken},
     stream::Streaming,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    signal::Signal,
+};
 use levada_connector_api::{SourceTaskContext, TaskSignal};
 use serde_json::Value;
 use std::{
@@ -57,6 +60,17 @@ impl Written {
         };
         let id = value.get("id").and_then(Value::as_str).map(str::to_owned);
         Some(Self { id, kind: value.get("type")?.as_str()?.to_owned(), data })
+    }
+}
+
+/// Why a signal will not be followed, as far as itself tells.
+pub fn check_signal(text: &str) -> std::result::Result<(), String> {
+    let Some(Written { kind, data, .. }) = Written::parse(text) else {
+        return Err("it is no signal, which is {\"type\": ..., \"data\": {...}}".to_owned());
+    };
+    match Signal::parse(&kind, data.as_deref())? {
+        Some(_) => Ok(()),
+        None => Err(format!("signals of type {kind} do not exist")),
     }
 }
 
@@ -122,5 +136,21 @@ impl Engine {
             self.settings.context.warn(&format!("signal.file={path} can't be moved aside and read: {error}"));
             None
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_signal;
+
+    #[test]
+    fn signals_that_will_be_refused_are_known_before() {
+        let of = |kind: &str, data: &str| check_signal(&format!(r#"{{"type": "{kind}", "data": {data}}}"#));
+        assert_eq!(of("execute-snapshot", r#"{"data-collections": ["public.t"]}"#), Ok(()));
+        assert_eq!(of("pause-snapshot", "null"), Ok(()));
+        let keyed = of("execute-snapshot", r#"{"data-collections": ["public.t"], "surrogate-key": "id"}"#);
+        assert!(keyed.unwrap_err().contains("message.key.columns"));
+        assert!(of("dance", "{}").unwrap_err().contains("dance"));
+        assert!(check_signal("{").unwrap_err().contains("no signal"));
     }
 }

@@ -31,6 +31,7 @@ mod under_way;
 mod visible;
 mod watch;
 
+pub use channels::check_signal;
 pub use pump::{Begin, Pump, Settings};
 pub use queue::{Chunk, Popped};
 pub use tables::connect;

@@ -3,7 +3,8 @@
 use super::{OffsetStore, signals};
 use crate::connect::task::Shared;
 use levada_connector_api::{
-    ConnectorError, Progress, Result, SignalTopic, SourceOffset, SourcePartition, SourceTaskContext, TaskSignal,
+    ConnectorError, Progress, Result, SignalCheck, SignalTopic, SourceOffset, SourcePartition, SourceTaskContext,
+    TaskSignal,
 };
 use std::{
     sync::{
@@ -54,6 +55,10 @@ impl SourceTaskContext for Context {
             self.shared.runtime.tokio.spawn(signals::follow(Arc::clone(&self.shared), topic));
         }
         Ok(())
+    }
+
+    fn check_signals(&self, check: SignalCheck) {
+        self.shared.inbox.set_check(check);
     }
 
     fn take_signals(&self) -> Vec<TaskSignal> {

@@ -1,13 +1,14 @@
 //! Signals on their way to a running task: from the REST interface and from a topic, bounded in bytes.
 
-use levada_connector_api::TaskSignal;
+use levada_connector_api::{SignalCheck, TaskSignal};
 use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Bytes of signals that may wait for a task; one always fits.
 const MOST_BYTES: usize = 1 << 20;
 
 /// Why a task can't be signalled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignalError {
     /// It is a sink, or a source that knows no signals.
     #[error("its connector takes no signals")]
@@ -18,15 +19,19 @@ pub enum SignalError {
     /// It has not taken those before.
     #[error("it has not taken the signals before this one yet")]
     Full,
+    /// Its connector can't follow this one.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// The signals of one task.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::connect) struct Signals(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     accepted: bool,
+    check: Option<SignalCheck>,
     started: bool,
     waiting: Vec<TaskSignal>,
     bytes: usize,
@@ -38,6 +43,11 @@ impl Signals {
         self.0.lock().accepted = true;
     }
 
+    /// The task says by this what it can't follow.
+    pub fn set_check(&self, check: SignalCheck) {
+        self.0.lock().check = Some(check);
+    }
+
     /// The task's start is over: if it does not take them by now, it never will.
     pub fn started(&self) {
         self.0.lock().started = true;
@@ -45,12 +55,20 @@ impl Signals {
 
     /// Adds one.
     pub fn push(&self, signal: TaskSignal) -> Result<(), SignalError> {
-        let mut state = self.0.lock();
+        let state = self.0.lock();
         match (state.accepted, state.started) {
             (true, _) => {}
             (false, true) => return Err(SignalError::NotTaken),
             (false, false) => return Err(SignalError::NotRunning),
         }
+        let check = state.check.clone();
+        drop(state);
+        // A connector's code: without the lock, and its panic is nobody else's (invariant 10).
+        let checked = check.map(|check| catch_unwind(AssertUnwindSafe(|| check(&signal))));
+        if let Some(Ok(Err(error))) = checked {
+            return Err(SignalError::Refused(error.to_string()));
+        }
+        let mut state = self.0.lock();
         let bytes = signal.id.len() + signal.text.len() + 64;
         if !state.waiting.is_empty() && state.bytes + bytes > MOST_BYTES {
             return Err(SignalError::Full);
@@ -84,5 +102,12 @@ mod tests {
         assert_eq!(signals.push(signal(1)), Err(SignalError::Full));
         assert_eq!(signals.take().len(), 1);
         assert_eq!(signals.push(signal(1)), Ok(()));
+        signals.set_check(std::sync::Arc::new(|signal| match signal.text.len() {
+            1 => Ok(()),
+            2 => Err(levada_connector_api::ConnectorError::data("too long")),
+            _ => panic!("much too long"),
+        }));
+        assert_eq!(signals.push(signal(2)), Err(SignalError::Refused("too long".to_owned())));
+        assert_eq!((signals.push(signal(1)), signals.push(signal(3))), (Ok(()), Ok(())));
     }
 }

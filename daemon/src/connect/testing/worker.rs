@@ -244,6 +244,9 @@ impl RunningTask for FakeTask {
         if self.id.connector.starts_with("deaf") {
             return Err(SignalError::NotTaken);
         }
+        if signal.text.contains("surrogate-key") {
+            return Err(SignalError::Refused("it has no such keys".to_owned()));
+        }
         self.log.lock().push(format!("signal {}: {}", self.id, signal.text));
         Ok(())
     }

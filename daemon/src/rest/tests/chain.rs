@@ -129,6 +129,8 @@ async fn snapshots_are_asked_of_running_sources() {
     ] {
         api.call("POST", path, body).await.is_error(400, text);
     }
+    let refused = json!({ "data-collections": ["a.b"], "surrogate-key": "id" });
+    api.call("POST", path, refused).await.is_error(400, "can't follow this: it has no such keys");
     api.source("deaf").await;
     api.call("POST", "/v1/connectors/deaf/snapshot", body.clone()).await.is_error(501, "takes no signals");
     assert_eq!(api.call("PUT", "/connectors/s/stop", Value::Null).await.status, 204);
