@@ -35,6 +35,11 @@ fn is_about_capture(schema: &Schema) -> bool {
     known.iter().any(|known| name.ends_with(known)) && name.contains("io.debezium")
 }
 
+/// Whether it is the envelope of CloudEvents, by the attributes that each must have.
+fn is_cloud_event(schema: &Schema) -> bool {
+    ["specversion", "id", "source", "type"].iter().all(|name| schema.field(name).is_some())
+}
+
 fn field<'a>(value: &'a Struct, name: &str) -> Option<&'a Value> {
     value.schema.field(name).and_then(|(at, _)| value.values.get(at))
 }
@@ -57,6 +62,11 @@ pub fn change<'a>(record: &'a SinkRecord, settings: &Settings) -> Result<Change<
         (Value::Null, _) => deletion(settings, "a null value"),
         (_, Some(schema)) if is_about_capture(schema) => Ok(Change::Skip),
         (Value::Struct(value), Some(schema)) if is_envelope(schema) => envelope(value, settings),
+        (Value::Struct(_), Some(schema)) if is_cloud_event(schema) => {
+            Err("it is a CloudEvent, whose envelope is not taken apart here; leave CloudEventsConverter out at the \
+                 source, or make a row of its data by transforms"
+                .to_owned())
+        }
         (Value::Struct(value), _) => Ok(Change::Row(value)),
         (Value::String(_), Some(_)) if settings.text_column.is_some() => Ok(Change::Text),
         (_, Some(_)) => Err("the value is no struct: only fields with names have columns to go to; the HoistField \

@@ -2,7 +2,7 @@
 
 use super::{
     config::{Dialect, Settings},
-    encode::{ColumnType, DEBEZIUM_TIME, Encode, is_nested},
+    encode::{ColumnType, DEBEZIUM_TIME, Encode, LISTED_TIME, is_nested},
 };
 use crate::net::literal;
 use levada_connector_api::{Schema, SchemaType, logical};
@@ -152,6 +152,7 @@ fn named(schema: &Schema, name: &str, settings: &Settings, extensions: &Extensio
         logical::DATE => Some("date".to_owned()),
         logical::TIME => Some("time".to_owned()),
         logical::TIMESTAMP => Some("timestamp".to_owned()),
+        name if LISTED_TIME.iter().any(|(listed, _)| *listed == name) => Some("timestamp".to_owned()),
         "io.debezium.data.VariableScaleDecimal" => Some("numeric".to_owned()),
         "io.debezium.data.Json" => Some("json".to_owned()),
         "io.debezium.data.Xml" => Some("xml".to_owned()),

@@ -2,10 +2,11 @@
 
 use super::{
     config::{PkMode, Settings},
+    encode::LISTED_TIME,
     event,
     naming::identifier,
 };
-use levada_connector_api::{Schema, SchemaType, SinkRecord};
+use levada_connector_api::{Field, Schema, SchemaType, SinkRecord};
 use std::sync::Arc;
 
 /// Where a column's value comes from.
@@ -64,7 +65,7 @@ pub fn wanted(settings: &Settings, record: &SinkRecord) -> Result<Vec<Wanted>, S
             for (at, field) in row.fields.iter().enumerate() {
                 let is_key = value_keys && (settings.pk_fields.is_empty() || settings.pk_fields.contains(&field.name));
                 if !is_key && settings.fields.takes(&record.topic, &field.name) {
-                    add(&field.name, &field.schema, Source::Field(at))?;
+                    add(&field.name, &timestamp(settings, field)?, Source::Field(at))?;
                 }
             }
         }
@@ -106,7 +107,15 @@ fn keys(settings: &Settings, record: &SinkRecord, row: Option<&Arc<Schema>>) -> 
             },
         },
         PkMode::RecordValue => match row {
-            Some(row) if row.kind == SchemaType::Struct => struct_keys(row, settings, "value", Source::Field),
+            Some(row) if row.kind == SchemaType::Struct => {
+                let mut keys = struct_keys(row, settings, "value", Source::Field)?;
+                for key in &mut keys {
+                    if let Some((_, field)) = row.field(&key.name) {
+                        key.schema = timestamp(settings, field)?;
+                    }
+                }
+                Ok(keys)
+            }
             _ => Err(format!("the record's value is no struct, and {mode}=record_value makes the key columns of it")),
         },
         PkMode::RecordHeader => {
@@ -132,13 +141,32 @@ fn keys(settings: &Settings, record: &SinkRecord, row: Option<&Arc<Schema>>) -> 
     }
 }
 
+/// The schema of a field of the value, which may be a timestamp because a list says so.
+fn timestamp(settings: &Settings, field: &Field) -> Result<Arc<Schema>, String> {
+    if !settings.timestamps.contains(&field.name) {
+        return Ok(Arc::clone(&field.schema));
+    }
+    match (field.schema.kind, &field.schema.name) {
+        (SchemaType::Int64 | SchemaType::String, None) => {
+            let (name, _) = LISTED_TIME[usize::from(settings.timestamp_nanos)];
+            Ok(Arc::new(Schema { name: Some(name.into()), ..(*field.schema).clone() }))
+        }
+        // It says itself what it is.
+        (_, Some(_)) => Ok(Arc::clone(&field.schema)),
+        (kind, None) => Err(format!(
+            "field {} is of type {kind:?}, and timestamp.fields.list takes int64 and string; leave it out of the list",
+            field.name
+        )),
+    }
+}
+
 fn struct_keys(
     schema: &Schema,
     settings: &Settings,
     of: &str,
     source: impl Fn(usize) -> Source,
 ) -> Result<Vec<Wanted>, String> {
-    let wanted = |at: usize, field: &levada_connector_api::Field| Wanted {
+    let wanted = |at: usize, field: &Field| Wanted {
         name: field.name.clone(),
         schema: Arc::clone(&field.schema),
         source: source(at),

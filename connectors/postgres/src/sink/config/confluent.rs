@@ -63,10 +63,10 @@ pub struct ConfluentConfig {
         group = "Data"
     )]
     pub calendar: String,
-    /// Fields to take as timestamps whatever their schema. Not known yet.
+    /// Fields of the value to take as timestamps, instants since 1970, though they are int64 or texts of a number or ISO 8601.
     #[config(key = "timestamp.fields.list", default = "", importance = "low", group = "Data")]
     pub timestamp_fields: Vec<String>,
-    /// Unit of `timestamp.fields.list`.
+    /// What the numbers of `timestamp.fields.list` count.
     #[config(
         key = "timestamp.precision.mode",
         default = "microseconds",

@@ -28,18 +28,16 @@ const LIMITS: &[Limit] = &[
     ("column.naming.strategy", &["", "io.debezium.connector.jdbc.naming.DefaultColumnNamingStrategy"], true, NAMING),
     (
         "collection.naming.strategy",
-        &["", "io.debezium.connector.jdbc.naming.DefaultCollectionNamingStrategy"],
+        &[
+            "",
+            "io.debezium.connector.jdbc.naming.DefaultCollectionNamingStrategy",
+            "io.debezium.sink.naming.DefaultCollectionNamingStrategy",
+        ],
         true,
         NAMING,
     ),
     ("table.naming.strategy", &["", "io.debezium.connector.jdbc.naming.DefaultTableNamingStrategy"], true, NAMING),
     ("date.calendar.system", &["PROLEPTIC_GREGORIAN", "LEGACY"], false, "dates are those of the proleptic calendar"),
-    (
-        "timestamp.fields.list",
-        &[""],
-        true,
-        "fields can't be made timestamps here yet; the TimestampConverter transform makes them",
-    ),
 ];
 
 fn limited(dialect: Dialect, config: &Config, refused: bool) -> impl Iterator<Item = (&'static str, &'static str)> {

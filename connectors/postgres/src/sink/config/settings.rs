@@ -126,6 +126,10 @@ pub struct Settings {
     pub utc: bool,
     /// Column of values that are texts.
     pub text_column: Option<String>,
+    /// Fields that are timestamps whatever their schema says.
+    pub timestamps: Vec<String>,
+    /// Whether these are counted in nanoseconds instead of microseconds.
+    pub timestamp_nanos: bool,
     /// Nulls become defaults.
     pub replace_null: bool,
     /// Most failures in a row.
@@ -226,6 +230,8 @@ impl Settings {
         settings.fold = config.quote.eq_ignore_ascii_case("never");
         settings.text_column = Some(config.text_column).filter(|name| !name.is_empty());
         settings.replace_null = config.replace_null;
+        settings.timestamps = config.timestamp_fields;
+        settings.timestamp_nanos = config.timestamp_precision == "nanoseconds";
         Ok(settings)
     }
 
@@ -301,6 +307,8 @@ impl Settings {
             utc: ["UTC", "Etc/UTC", "Z", "GMT", "UCT"].iter().any(|utc| utc.eq_ignore_ascii_case(&given.zone)),
             zone: given.zone,
             text_column: None,
+            timestamps: Vec::new(),
+            timestamp_nanos: false,
             replace_null: false,
             max_retries: given.max_retries.max(0).unsigned_abs(),
             retry_backoff: given.retry_backoff,

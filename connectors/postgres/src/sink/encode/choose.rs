@@ -7,6 +7,11 @@ use std::sync::Arc;
 /// Prefix of the names of Debezium's types of time.
 pub const DEBEZIUM_TIME: &str = "io.debezium.time.";
 
+/// Name of the schema of a field that `timestamp.fields.list` makes a timestamp: counted in, or as a text that ISO 8601 or a
+/// count is.
+pub const LISTED_TIME: [(&str, Unit); 2] =
+    [("levada.sink.MicroTimestamp", Unit::Micros), ("levada.sink.NanoTimestamp", Unit::Nanos)];
+
 /// Columns that take numbers: a date in one of them is the number that it is.
 const NUMBERS: [&str; 7] = ["int2", "int4", "int8", "float4", "float8", "numeric", "oid"];
 
@@ -67,6 +72,10 @@ fn named(schema: &Arc<Schema>, name: &str, column: &ColumnType, local: bool) -> 
         name if name.starts_with(DEBEZIUM_TIME) => {
             Some(debezium_time(name.trim_start_matches(DEBEZIUM_TIME), column, number, local))
         }
+        name if LISTED_TIME.iter().any(|(listed, _)| *listed == name) => {
+            let unit = LISTED_TIME.iter().find(|(listed, _)| *listed == name).map_or(Unit::Micros, |(_, unit)| *unit);
+            Some(if number { Encode::Plain } else { Encode::Instant(unit, zoned || local) })
+        }
         "io.debezium.data.Bits" if column.is(&["bit"]) => Some(Encode::Bits(usize::try_from(column.modifier).ok())),
         "io.debezium.data.Bits" if column.is(&["varbit"]) => Some(Encode::Bits(None)),
         "io.debezium.data.VariableScaleDecimal" => Some(Encode::Struct(Form::VariableDecimal)),
@@ -109,6 +118,6 @@ fn debezium_time(name: &str, column: &ColumnType, number: bool, local: bool) -> 
 impl Encode {
     /// Whether the text has an offset that a column without a zone would silently drop.
     pub fn is_instant(&self) -> bool {
-        matches!(self, Self::Moment(_, true) | Self::Iso(true))
+        matches!(self, Self::Moment(_, true) | Self::Instant(_, true) | Self::Iso(true))
     }
 }

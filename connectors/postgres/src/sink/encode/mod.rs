@@ -8,7 +8,7 @@ mod number;
 mod structure;
 mod time;
 
-pub use choose::DEBEZIUM_TIME;
+pub use choose::{DEBEZIUM_TIME, LISTED_TIME};
 pub use nested::{is_nested, quote};
 
 use crate::datatype::Unit;
@@ -92,6 +92,8 @@ pub enum Encode {
     Clock(Unit),
     /// Time since 1970; with an offset of UTC where the column or the session minds zones.
     Moment(Unit, bool),
+    /// The same as a number or a text of digits, or ISO 8601.
+    Instant(Unit, bool),
     /// ISO 8601 of a date or timestamp; with or without the zone.
     Iso(bool),
     /// ISO 8601 of a time of day, without its zone.
@@ -129,6 +131,11 @@ impl Encode {
             (Self::Days, value) => time::days(whole(value)?, out),
             (Self::Clock(unit), value) => return time::clock(whole(value)?, *unit, out),
             (Self::Moment(unit, zoned), value) => time::moment(whole(value)?, *unit, *zoned, out),
+            (Self::Instant(unit, zoned), Value::String(text)) => match text.trim().parse() {
+                Ok(number) => time::moment(number, *unit, *zoned, out),
+                Err(_) => return time::iso(text.trim(), *zoned, out),
+            },
+            (Self::Instant(unit, zoned), value) => time::moment(whole(value)?, *unit, *zoned, out),
             (Self::Iso(zone), Value::String(text)) => return time::iso(text, *zone, out),
             (Self::IsoClock, Value::String(text)) => return checked(time::without_zone(text), out),
             (Self::Duration, value) => time::duration(whole(value)?, out),

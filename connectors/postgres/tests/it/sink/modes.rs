@@ -2,7 +2,7 @@
 
 use super::world::{Class, int, null, record, row, text, tombstone};
 use crate::server::Server;
-use levada_connector_api::{SinkRecord, Value, testkit::GroupOffsets};
+use levada_connector_api::{Schema, SchemaType, SinkRecord, Value, testkit::GroupOffsets};
 
 const UPSERT: [(&str, &str); 3] = [("insert.mode", "upsert"), ("pk.mode", "record_key"), ("delete.enabled", "true")];
 
@@ -99,8 +99,7 @@ fn keys_come_from_where_the_mode_says() {
     sink.stop();
     assert_eq!(rows(&server), "2=a");
     let mut plain = record(0, &[], &[int("id", 9)]);
-    plain.key_schema =
-        Some(std::sync::Arc::new(levada_connector_api::Schema::new(levada_connector_api::SchemaType::String)));
+    plain.key_schema = Some(std::sync::Arc::new(Schema::new(SchemaType::String)));
     plain.key = Value::string("a");
     let key = [("insert.mode", "upsert"), ("primary.key.mode", "record_key"), ("primary.key.fields", "name")];
     let mut sink = server.sink(Class::Debezium, &key);
@@ -110,7 +109,7 @@ fn keys_come_from_where_the_mode_says() {
     let mut headed = record(0, &[], &[int("id", 10)]);
     headed.headers.push(levada_connector_api::Header {
         key: "name".into(),
-        schema: Some(std::sync::Arc::new(levada_connector_api::Schema::new(levada_connector_api::SchemaType::String))),
+        schema: Some(std::sync::Arc::new(Schema::new(SchemaType::String))),
         value: Value::string("h"),
     });
     let header = [("insert.mode", "upsert"), ("primary.key.mode", "record_header"), ("primary.key.fields", "name")];
@@ -127,8 +126,7 @@ fn fields_are_chosen_and_texts_have_a_column() {
     let mut sink = server.sink(Class::Confluent, &[("fields.whitelist", "name")]);
     sink.put(&[row(0, 1, "a")]).unwrap();
     let mut only = record(1, &[], &[]);
-    only.value_schema =
-        Some(std::sync::Arc::new(levada_connector_api::Schema::new(levada_connector_api::SchemaType::String)));
+    only.value_schema = Some(std::sync::Arc::new(Schema::new(SchemaType::String)));
     only.value = Value::string("alone");
     sink.put(&[only]).unwrap();
     sink.stop();
@@ -149,7 +147,8 @@ fn what_is_not_asked_for_is_refused_with_the_mend() {
     wrong(Class::Debezium, &[("delete.enabled", "true")], "set primary.key.mode to record_key");
     wrong(Class::Aiven, &[("insert.mode", "merge")], "String must be one of: insert, multi");
     wrong(Class::Confluent, &[("max.retries", "many")], "Invalid value many for configuration max.retries");
-    wrong(Class::Confluent, &[("timestamp.fields.list", "a")], "TimestampConverter");
+    let strategy = [("collection.naming.strategy", "io.debezium.connector.jdbc.naming.CustomCollectionNamingStrategy")];
+    wrong(Class::Debezium, &strategy, "RegexRouter");
     wrong(Class::Confluent, &[("connection.url", "jdbc:mysql://h/d")], "only PostgreSQL");
     server.sql("CREATE TABLE t (id int PRIMARY KEY, name text)");
     let mut sink =
@@ -164,6 +163,9 @@ fn what_is_not_asked_for_is_refused_with_the_mend() {
     assert!(error.contains("schemas.enable=true"), "{error}");
     let error = sink.put(&[record(0, &[int("id", 1)], &[int("id", 1), text("nick", "n")])]).unwrap_err().to_string();
     assert!(error.contains("no column nick; it has id, name") && error.contains("auto.evolve"), "{error}");
+    let event = ["specversion", "id", "source", "type", "data"].map(|name| text(name, "x"));
+    let error = sink.put(&[record(0, &[int("id", 1)], &event)]).unwrap_err().to_string();
+    assert!(error.contains("CloudEvent"), "{error}");
     server.sql("ALTER TABLE t DROP CONSTRAINT t_pkey");
     let error = sink.put(&[row(0, 1, "a")]).unwrap_err().to_string();
     assert!(error.contains("42P10"), "{error}");
@@ -172,4 +174,49 @@ fn what_is_not_asked_for_is_refused_with_the_mend() {
     let error = sink.put(&[row(0, 1, "a")]).unwrap_err().to_string();
     assert!(error.contains("auto.create") && error.contains("auto.evolve"), "{error}");
     sink.stop();
+}
+
+#[test]
+fn listed_fields_are_timestamps_and_debeziums_default_names_are_taken() {
+    let server = Server::start();
+    let long = |name, value| (name, Schema::new(SchemaType::Int64).optional(), value);
+    for (unit, count) in [("microseconds", 1_709_202_896_123_456_i64), ("nanoseconds", 1_709_202_896_123_456_789)] {
+        let keys = [
+            ("timestamp.fields.list", "at,text,iso,none,zoned"),
+            ("timestamp.precision.mode", unit),
+            ("db.timezone", "Europe/Berlin"),
+            ("auto.create", "true"),
+        ];
+        server.sql("DROP TABLE IF EXISTS t; CREATE TABLE t (id int, at timestamp, text timestamp, iso timestamp, none timestamp, zoned timestamptz)");
+        let mut sink = server.sink(Class::Confluent, &keys);
+        let fields = [
+            int("id", 1),
+            long("at", Value::Int64(count)),
+            text("text", &count.to_string()),
+            text("iso", "2024-02-29T10:34:56.123456Z"),
+            long("none", Value::Null),
+            long("zoned", Value::Int64(count)),
+        ];
+        sink.put(&[record(0, &[], &fields)]).unwrap();
+        let clock = "2024-02-29 11:34:56.123456";
+        assert_eq!(
+            server.sql("SET timezone = 'UTC'; SELECT concat_ws('|', at, text, iso, none, zoned) FROM t"),
+            format!("{clock}|{clock}|{clock}|2024-02-29 10:34:56.123456+00"),
+            "{unit}"
+        );
+        server.sql("DROP TABLE t");
+        sink.stop();
+        let mut sink = server.sink(Class::Confluent, &keys);
+        sink.put(&[record(1, &[], &fields)]).unwrap();
+        let types = "SELECT string_agg(data_type, ',' ORDER BY ordinal_position) FROM information_schema.columns WHERE table_name = 't' AND column_name <> 'id'";
+        assert_eq!(server.sql(types), ["timestamp without time zone"; 5].join(","));
+        let error = sink.put(&[record(2, &[], &[int("id", 1), int("at", 5)])]).unwrap_err().to_string();
+        assert!(error.contains("timestamp.fields.list takes int64 and string"), "{error}");
+        sink.stop();
+    }
+    let names = [
+        ("collection.naming.strategy", "io.debezium.sink.naming.DefaultCollectionNamingStrategy"),
+        ("column.naming.strategy", "io.debezium.connector.jdbc.naming.DefaultColumnNamingStrategy"),
+    ];
+    server.sink(Class::Debezium, &names).stop();
 }
