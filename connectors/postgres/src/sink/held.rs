@@ -103,26 +103,26 @@ impl Held {
 mod tests {
     use super::*;
 
-    fn key(at: usize) -> Option<RowKey> {
-        Some((1, Box::from([at as u8])))
+    fn key(at: usize) -> RowKey {
+        (1, Box::from([at as u8]))
     }
 
     #[test]
     fn what_failed_is_tried_again_until_nothing_comes_in() {
         let mut held = Held::all(4);
-        let keys = |at: usize| if at == 3 { key(0) } else { key(at) };
+        let keys = |at: usize| Some(if at == 3 { key(0) } else { key(at) });
         assert_eq!(held.next_round(keys).unwrap(), [0, 1, 2, 3]);
-        held.hold(0, key(0), "first".to_owned());
-        held.hold(1, key(1), "other".to_owned());
+        held.hold(0, Some(key(0)), "first".to_owned());
+        held.hold(1, Some(key(1)), "other".to_owned());
         held.progress();
-        assert!(held.waits(3, || key(0)) && !held.waits(2, || key(2)) && !held.waits(2, || None));
+        assert!(held.waits(3, || Some(key(0))) && !held.waits(2, || Some(key(2))) && !held.waits(2, || None));
         assert!(held.give_up().is_empty());
         assert_eq!(held.next_round(keys).unwrap(), [1, 0], "backwards, without what waits");
-        held.hold(1, key(1), "other".to_owned());
-        held.hold(0, key(0), "again".to_owned());
+        held.hold(1, Some(key(1)), "other".to_owned());
+        held.hold(0, Some(key(0)), "again".to_owned());
         assert_eq!(held.give_up(), [(0, "again".to_owned())], "the one that another waits for, first");
         assert_eq!(held.next_round(keys).unwrap(), [1, 3]);
-        held.hold(1, key(1), "other".to_owned());
+        held.hold(1, Some(key(1)), "other".to_owned());
         held.progress();
         assert!(held.give_up().is_empty());
         assert_eq!(held.next_round(keys).unwrap(), [1]);
