@@ -59,7 +59,7 @@ fn another_server_behind_the_address_is_noticed() {
     run.take(1).unwrap();
     run.commit().unwrap();
     run.stop();
-    let second = Server::start();
+    let second = Server::distinct();
     second.sql("CREATE TABLE t (id int PRIMARY KEY)");
     let mut run = second.source(&[], &offsets);
     let error = run.take_error();

@@ -2,6 +2,8 @@
 
 #[path = "programs.rs"]
 pub mod programs;
+#[path = "template.rs"]
+mod template;
 
 use programs::{client, newer_programs, programs};
 use std::{
@@ -69,30 +71,23 @@ impl Server {
         Self::of(newer_programs(), settings)
     }
 
+    /// With a system identifier of its own, which the others share.
+    pub fn distinct() -> Self {
+        let (home, programs) = (home(), programs());
+        template::make(&programs, &home.path().join("data"));
+        Self::in_home(home, programs, &[])
+    }
+
     fn of(programs: PathBuf, settings: &[&str]) -> Self {
         let home = home();
-        let data = home.path().join("data");
-        let made = command(&programs, "initdb")
-            .args([
-                "-D",
-                data.to_str().unwrap(),
-                "-U",
-                "postgres",
-                "--no-sync",
-                "-E",
-                "UTF8",
-                "--locale=C.UTF-8",
-                "-A",
-                "trust",
-            ])
-            .stdout(Stdio::null())
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        template::copy_to(&programs, &home.path().join("data"));
+        Self::in_home(home, programs, settings)
+    }
+
+    fn in_home(home: TempDir, programs: PathBuf, settings: &[&str]) -> Self {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let mut server = Self { home, port: free_port(), programs, settings, child: None };
         server.launch();
-        server.psql("postgres", "CREATE DATABASE d");
         server
     }
 
@@ -100,8 +95,7 @@ impl Server {
     pub fn copy_of(other: &Self) -> Self {
         assert!(other.child.is_none(), "a copy of files that change is none");
         let home = home();
-        let copied = Command::new("cp").arg("-a").arg(other.data()).arg(home.path().join("data")).status();
-        assert!(copied.unwrap().success());
+        template::copy(&other.data(), &home.path().join("data"));
         let (programs, settings) = (other.programs.clone(), Vec::new());
         Self { home, port: free_port(), programs, settings, child: None }
     }
@@ -131,7 +125,7 @@ impl Server {
         let since = Instant::now();
         while !self.run("postgres", "SELECT 1").is_ok_and(|answer| answer == "1") {
             assert!(since.elapsed() < Duration::from_secs(180), "no server: {}", self.log());
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
