@@ -1,9 +1,12 @@
-"""PostgreSQL -> topic -> PostgreSQL while daemon and server are killed with SIGKILL at random moments: once all is quiet the copy equals
-the original, row for row."""
+"""PostgreSQL -> topic -> PostgreSQL while daemon and server are killed with SIGKILL at random moments of snapshots and of the stream: once all
+is quiet the copy equals the original, row for row. And what a user of the program sees of a source: `levada doctor`, and health."""
+import collections
 import contextlib
+import itertools
 import json
 import random
 import shutil
+import subprocess
 import tempfile
 import threading
 import time
@@ -16,8 +19,9 @@ import connect
 import levada
 import postgres
 
-# `make test` has three rounds, `make test-long` ten times as many.
-KILL_ROUNDS, KILLS = 3, 3
+# `make test` has three rounds, `make test-long` ten times as many; each kills either one in a snapshot and in the stream.
+KILL_ROUNDS = 3
+SNAPSHOT = {"type": "blocking", "data-collections": ["public.items"]}
 ROWS = 20_000
 CHURN = """DO $$ BEGIN
   INSERT INTO items (name, price, doc) SELECT 'new ' || n, n / 7.0, jsonb_build_object('n', n) FROM generate_series(1, 20) n;
@@ -81,25 +85,57 @@ def wait_until_equal(daemon, server):
                            f"{connect.Connect(daemon.rest_url).get('/v1/connectors')}")
 
 
-@pytest.mark.timeout(3600)
+def reads_tables(worker):
+    """Whether the source is in the midst of a snapshot, by its own account."""
+    answer = worker.get("/v1/connectors/shop/progress")
+    told = [task["progress"] for task in answer.body["tasks"]] if answer.status == 200 else []
+    return any(progress and progress["phase"] == "snapshot" for progress in told)
+
+
+def wait_for_snapshot(worker):
+    """Until a snapshot runs, which is asked for again and again: one may end between two looks at it."""
+    def seen():
+        if reads_tables(worker):
+            return True
+        # A task that a crash has stopped is not there yet.
+        assert worker.call("POST", "/v1/connectors/shop/snapshot", SNAPSHOT).status in (202, 409)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            if reads_tables(worker):
+                return True
+        return False
+
+    levada.wait_for(seen, 120, lambda: f"the table is read anew; {worker.get('/v1/connectors/shop/progress')}")
+
+
+@pytest.mark.timeout(7200)
 def test_the_copy_equals_the_table_after_kills_of_daemon_and_server(daemons, server, rounds):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance, daemon = random.Random(seed), daemons()
+    victims, killed = {"daemon": daemon, "server": server}, collections.Counter()
     server.sql("CREATE TABLE items (id bigserial PRIMARY KEY, name text, price numeric(20, 4), seen timestamptz DEFAULT now(), doc jsonb)", "shop")
     server.sql(f"INSERT INTO items (name, price, doc) SELECT 'item ' || n, n / 3.0, '{{}}' FROM generate_series(1, {ROWS}) n", "shop")
     worker = connect.Connect(daemon.rest_url)
     assert worker.create("shop", source(server)).status == 201
     assert worker.create("copy", sink(server)).status == 201
     for number in range(KILL_ROUNDS * rounds):
+        kills = list(itertools.product(victims, ("snapshot", "stream")))
+        chance.shuffle(kills)
         with changes(server) as done:
-            for _ in range(KILLS):
-                time.sleep(chance.uniform(0.1, 1.5))
-                victim = chance.choice([daemon, server])
-                victim.kill9()
+            for victim, phase in kills:
+                if phase == "snapshot":
+                    wait_for_snapshot(worker)
+                    time.sleep(chance.uniform(0, 0.2))
+                else:
+                    time.sleep(chance.uniform(0.1, 1.5))
+                killed[victim, "snapshot" if reads_tables(worker) else "stream"] += 1
+                victims[victim].kill9()
                 time.sleep(chance.uniform(0, 0.5))
-                victim.start()
+                victims[victim].start()
         print(f"round {number}: {len(done)} changes, {wait_until_equal(daemon, server)}")
+    print(f"killed: {dict(killed)}")
+    assert len(killed) == 4, f"each in each phase: {killed}"
     assert daemon.stop() == 0
 
 
@@ -274,3 +310,50 @@ def gone(future):
         return True
     except confluent_kafka.KafkaException as error:
         return error.args[0].code() == confluent_kafka.KafkaError.GROUP_ID_NOT_FOUND
+def doctor(scratch, config):
+    file = scratch / "connector.json"
+    file.write_text(json.dumps({"name": "shop", "config": config}))
+    return subprocess.run([levada.BINARY, "doctor", file], capture_output=True, text=True, timeout=60, check=False, cwd=scratch)
+
+
+def test_doctor_tells_what_a_server_lacks_and_ends_with_the_code_of_a_wrong_configuration(scratch, server):
+    """The program against a server: exit code 2 with every error and the SQL to run, 0 once it has been run."""
+    server.sql("CREATE TABLE items (id int PRIMARY KEY); CREATE ROLE lowly LOGIN", "shop")
+    lowly = {**source(server), "database.user": "lowly"}
+    server.stop()
+    server.settings["wal_level"] = "replica"
+    server.start()
+    found = doctor(scratch, lowly)
+    assert found.returncode == 2, found
+    for words in ("wal_level", "database.user", "REPLICATION", "lowly"):
+        assert words in found.stdout, found
+    server.stop()
+    server.settings["wal_level"] = "logical"
+    server.start()
+    assert "wal_level" not in doctor(scratch, lowly).stdout
+    server.sql("ALTER ROLE lowly REPLICATION; GRANT CREATE ON DATABASE shop TO lowly; ALTER TABLE items OWNER TO lowly", "shop")
+    mended = doctor(scratch, lowly)
+    assert mended.returncode == 0, mended
+    gone = doctor(scratch, {**lowly, "database.port": str(levada.free_port())})
+    assert gone.returncode == 2 and "database.hostname" in gone.stdout, gone
+
+
+def test_a_change_of_a_table_that_pauses_its_source_is_shown_as_stalled(daemons, server):
+    """`schema.change.policy=pause`: Connect's own state stays RUNNING, and health tells the change and the key."""
+    daemon = daemons()
+    server.sql("CREATE TABLE items (id int PRIMARY KEY, name text)", "shop")
+    server.sql("INSERT INTO items VALUES (1, 'before')", "shop")
+    worker = connect.Connect(daemon.rest_url)
+    assert worker.create("shop", {**source(server), "schema.change.policy": "pause"}).status == 201
+    assert worker.create("copy", sink(server)).status == 201
+    levada.wait_for(lambda: server.sql("SELECT name FROM items", "copy", check=False) == "before", 120, "the first row arrives")
+    server.sql("ALTER TABLE items ADD COLUMN price int", "shop")
+    server.sql("INSERT INTO items VALUES (2, 'after', 5)", "shop")
+    worker.wait_for_stall("shop", "schema.change.policy", "items", "price", timeout=60)
+    assert worker.states("shop") == ("RUNNING", ["RUNNING"])
+    assert server.sql("SELECT count(*) FROM items", "copy") == "1"
+    assert worker.put("/connectors/shop/config", {**source(server), "schema.change.policy": "evolve"}).status == 200
+    levada.wait_for(lambda: server.sql("SELECT price FROM items WHERE id = 2", "copy", check=False) == "5", 120,
+                    lambda: f"the row arrives; {worker.get('/v1/connectors/shop/health')}")
+    assert worker.get("/v1/connectors/shop/health").body["health"] != "STALLED"
+    assert daemon.stop() == 0
