@@ -81,9 +81,10 @@ impl Filters {
         }
     }
 
-    /// Whether a table is captured. System tables never are.
+    /// Whether a table is captured. System tables never are, nor PostGIS' list of reference systems, whatever schema it
+    /// is in: as with Debezium.
     pub fn table(&self, schema: &str, table: &str) -> bool {
-        let system = schema == "information_schema" || schema.starts_with("pg_");
+        let system = schema == "information_schema" || schema.starts_with("pg_") || table == "spatial_ref_sys";
         !system && self.schemas.chooses(schema) && self.tables.chooses(&format!("{schema}.{table}"))
     }
 
@@ -140,6 +141,17 @@ mod tests {
         assert!(!choice.chooses("public.ab") && !choice.chooses("xpublic.a") && !choice.chooses("s3.t"));
         assert!(!Choice::new(None, Some(&list)).chooses("public.a"));
         assert!(Choice::new(None, None).is_all());
+    }
+
+    #[test]
+    fn tables_of_the_server_and_of_postgis_are_never_captured() {
+        let (schemas, tables, columns) = (Choice::default(), Choice::default(), Choice::default());
+        let (propagate, keys) = (Patterns::default(), KeyColumns::default());
+        let filters = Filters { schemas, tables, columns, propagate, keys };
+        assert!(filters.table("public", "t"));
+        for (schema, table) in [("pg_catalog", "pg_class"), ("information_schema", "t"), ("gis", "spatial_ref_sys")] {
+            assert!(!filters.table(schema, table), "{schema}.{table}");
+        }
     }
 
     #[test]

@@ -230,7 +230,9 @@ impl Decode {
                 Some(name) => Value::String(Str::from_static(name)),
                 None => return text(raw, owner),
             },
-            Self::Money(scale) => Value::Bytes(numeric::fixed(&numeric::money(raw), *scale)?),
+            Self::Money(scale) => {
+                Value::Bytes(numeric::fixed(&numeric::rounded(&numeric::money(raw), *scale), *scale)?)
+            }
             Self::MoneyDouble => Value::Float64(parse(&numeric::money(raw), "money")?),
             Self::MoneyText => {
                 let plain = String::from_utf8(numeric::money(raw)).map_err(|_| DecodeError::new("money"))?;

@@ -115,6 +115,27 @@ fn minimal(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes.get(start..).unwrap_or_default())
 }
 
+/// A plain number with at most so many digits behind the point, half rounded away from zero as Debezium rounds money.
+pub fn rounded(plain: &[u8], digits: i32) -> Vec<u8> {
+    let digits = usize::try_from(digits).unwrap_or(0);
+    let point = plain.iter().position(|byte| *byte == b'.').unwrap_or(plain.len());
+    let next = plain.get(point + 1 + digits).copied();
+    let mut kept: Vec<u8> = plain.iter().copied().take(point + 1 + digits).collect();
+    if next.is_none_or(|next| next < b'5') {
+        return kept;
+    }
+    for byte in kept.iter_mut().rev().filter(|byte| byte.is_ascii_digit()) {
+        if *byte < b'9' {
+            *byte += 1;
+            return kept;
+        }
+        *byte = b'0';
+    }
+    let first = kept.iter().position(u8::is_ascii_digit).unwrap_or(0);
+    kept.insert(first, b'1');
+    kept
+}
+
 /// `money` under the C locale: `-$1,234.56`.
 pub fn money(text: &[u8]) -> Vec<u8> {
     let parenthesized = text.first() == Some(&b'(');
@@ -156,6 +177,18 @@ mod tests {
         assert_eq!(fixed(&text, 0).unwrap().as_ref(), expected);
         assert!(fixed(b"NaN", 2).is_err() && fixed(b"", 2).is_err() && fixed(b"1e5", 2).is_err());
         assert_eq!(money(b"-$1,234.56"), b"-1234.56");
+        let cases: [(&[u8], i32, &[u8]); 6] = [
+            (b"-1234.56", 0, b"-1235."),
+            (b"1234.56", 1, b"1234.6"),
+            (b"1234.54", 1, b"1234.5"),
+            (b"-99.95", 1, b"-100.0"),
+            (b"1234.56", 4, b"1234.56"),
+            (b"7", 0, b"7"),
+        ];
+        for (given, digits, wanted) in cases {
+            assert_eq!(rounded(given, digits), wanted);
+        }
+        assert_eq!(fixed(&rounded(b"1234.56", 0), 0).unwrap().as_ref(), [0x04, 0xd3]);
     }
 
     proptest! {
