@@ -6,6 +6,8 @@ use crate::{
     error::{Error, Result},
     net::{Sql, identifier, literal},
 };
+use std::collections::{BTreeMap, BTreeSet};
+use tokio_postgres::SimpleQueryRow;
 
 /// The publication of a configuration.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ impl Publication {
         let name = identifier(&self.name);
         let with = if self.via_root && version >= 130_000 { " WITH (publish_via_partition_root = true)" } else { "" };
         let exists = self.exists(sql).await?;
+        let filtered = self.mode == PublicationMode::Filtered && exists != Some(true) && !captured.is_empty();
+        let captured = if filtered { &self.with_roots(sql, version, captured).await? } else { captured };
         let tables = || captured.iter().map(TableId::quoted).collect::<Vec<_>>().join(", ");
         let action = format!("publication {} can't be made", self.name);
         match (self.mode, exists) {
@@ -106,8 +110,34 @@ impl Publication {
         }
     }
 
+    /// Captured tables, and the partitioned tables above them: partitions that are attached later are then published from
+    /// their first row on, and those that are detached stay published by themselves. Without the table above stay partitions
+    /// that are not all captured, since who writes to one that is published needs a key, and those of somebody else's table.
+    async fn with_roots(&self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<Vec<TableId>> {
+        // Older servers publish no partitioned tables.
+        if self.via_root || version < 130_000 {
+            return Ok(captured.to_vec());
+        }
+        let query = "SELECT rn.nspname, rc.relname, n.nspname, c.relname FROM pg_class c \
+             JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class rc ON rc.oid = pg_partition_root(c.oid) \
+             JOIN pg_namespace rn ON rn.oid = rc.relnamespace \
+             WHERE c.relispartition AND c.relkind IN ('r', 'f') AND pg_has_role(rc.relowner, 'USAGE')";
+        let mut roots: BTreeMap<TableId, Vec<TableId>> = BTreeMap::new();
+        for row in sql.rows("partitions can't be listed", query).await? {
+            roots.entry(id(&row, 0)?).or_default().push(id(&row, 2)?);
+        }
+        let all: BTreeSet<_> = captured.iter().collect();
+        roots.retain(|_, partitions| partitions.iter().all(|partition| all.contains(partition)));
+        Ok(captured.iter().cloned().chain(roots.into_keys()).collect())
+    }
+
     async fn narrow(&self, sql: &Sql, captured: &[TableId], tables: &str) -> Result<()> {
-        let mut published = self.tables(sql).await?;
+        let query = format!(
+            "SELECT n.nspname, c.relname FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid \
+             JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = {}",
+            literal(&self.name)
+        );
+        let mut published = names(&sql.rows("the publication's tables can't be listed", &query).await?)?;
         let mut wanted = captured.to_vec();
         published.sort();
         wanted.sort();
@@ -142,10 +172,16 @@ impl Publication {
             "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = {} ORDER BY 1, 2",
             literal(&self.name)
         );
-        let rows = sql.rows("the publication's tables can't be listed", &query).await?;
-        let table = |row: &tokio_postgres::SimpleQueryRow| {
-            Ok(TableId { schema: text(row, 0)?.to_owned(), name: text(row, 1)?.to_owned() })
-        };
-        rows.iter().map(table).collect()
+        names(&sql.rows("the publication's tables can't be listed", &query).await?)
     }
+}
+
+/// Tables of rows of schema and name.
+fn names(rows: &[SimpleQueryRow]) -> Result<Vec<TableId>> {
+    rows.iter().map(|row| id(row, 0)).collect()
+}
+
+/// A table whose schema and name stand in a row from `at` on.
+fn id(row: &SimpleQueryRow, at: usize) -> Result<TableId> {
+    Ok(TableId { schema: text(row, at)?.to_owned(), name: text(row, at + 1)?.to_owned() })
 }

@@ -61,6 +61,12 @@ impl Newcomers {
         captured: &[(u32, TableId)],
     ) -> Result<()> {
         let Some(published) = now.tables() else { return Ok(()) };
+        for (_, id) in captured.iter().filter(|(oid, _)| now.is_by_root(*oid)) {
+            // Its rows come already; so they do when it is detached.
+            if let Err(error) = self.publication.add(sql, id).await {
+                tracing::debug!(%error, "a partition is published by its root alone");
+            }
+        }
         let missing: Vec<_> = captured.iter().filter(|(oid, _)| !published.contains_key(oid)).collect();
         self.refused.retain(|oid, _| missing.iter().any(|(missing, _)| missing == oid));
         let owners = catalog::owners(sql, &missing.iter().map(|(oid, _)| *oid).collect::<Vec<_>>()).await?;

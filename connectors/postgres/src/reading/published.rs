@@ -21,6 +21,8 @@ pub struct Published {
     number: Option<u32>,
     /// Captured tables by number; none of a publication of all tables, which can't lose one.
     tables: Option<BTreeMap<u32, TableId>>,
+    /// Partitions among them that are shown by the table above them alone.
+    by_root: BTreeSet<u32>,
     /// Their numbers, as the offset has them.
     numbers: Option<Arc<BTreeSet<u32>>>,
 }
@@ -47,20 +49,24 @@ impl Published {
             return Ok(Self { number: own, ..Self::default() });
         }
         let query = format!(
-            "SELECT c.oid, p.schemaname, p.tablename FROM pg_publication_tables p \
+            "SELECT c.oid, p.schemaname, p.tablename, c.relispartition AND NOT EXISTS \
+             (SELECT FROM pg_publication_rel r WHERE r.prrelid = c.oid AND r.prpubid = {}) FROM pg_publication_tables p \
              JOIN pg_namespace n ON n.nspname = p.schemaname \
              JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = {}",
+            own.unwrap_or(0),
             literal(name)
         );
-        let mut tables = BTreeMap::new();
+        let (mut tables, mut by_root) = (BTreeMap::new(), BTreeSet::new());
         for row in sql.rows(action, &query).await? {
             let id = TableId { schema: text(&row, 1)?.to_owned(), name: text(&row, 2)?.to_owned() };
             if filters.table(&id.schema, &id.name) {
-                tables.insert(number(&row, 0)?, id);
+                let oid = number(&row, 0)?;
+                by_root.extend((text(&row, 3)? == "t").then_some(oid));
+                tables.insert(oid, id);
             }
         }
         let numbers = Some(Arc::new(tables.keys().copied().collect()));
-        Ok(Self { number: own, tables: Some(tables), numbers })
+        Ok(Self { number: own, tables: Some(tables), by_root, numbers })
     }
 
     /// Numbers of the captured tables that it has, where it can lose one.
@@ -71,6 +77,11 @@ impl Published {
     /// Its captured tables, unless it is one of all tables, or is not there.
     pub fn tables(&self) -> Option<&BTreeMap<u32, TableId>> {
         self.tables.as_ref()
+    }
+
+    /// Whether it shows a partition by the table above it alone: once detached it is shown no more.
+    pub fn is_by_root(&self, oid: u32) -> bool {
+        self.by_root.contains(&oid)
     }
 
     /// What has changed since the look `before`.

@@ -38,9 +38,8 @@ fn without_the_root_each_partition_is_a_table_of_its_own_attached_or_detached() 
     wait_for_slot(&server, &mut run);
     server.sql("INSERT INTO root VALUES (1, 1), (101, 1)");
     assert_eq!(tables(&mut run, 2), [json!(["p.public.one", 1]), json!(["p.public.two", 101])]);
-    server.sql("CREATE TABLE three PARTITION OF root FOR VALUES FROM (200) TO (300)");
-    published(&server, &mut run, "three");
-    server.sql("INSERT INTO root VALUES (201, 1)");
+    // Its first row comes too: the root is what is published.
+    server.sql("CREATE TABLE three PARTITION OF root FOR VALUES FROM (200) TO (300); INSERT INTO root VALUES (201, 1)");
     assert_eq!(tables(&mut run, 1), [json!(["p.public.three", 201])]);
     // A row that moves is deleted here and new there.
     server.sql("UPDATE root SET id = 102 WHERE id = 201");
@@ -51,7 +50,36 @@ fn without_the_root_each_partition_is_a_table_of_its_own_attached_or_detached() 
     server.sql("ALTER TABLE root ATTACH PARTITION one FOR VALUES FROM (0) TO (100)");
     server.sql("INSERT INTO root VALUES (3, 1)");
     assert_eq!(tables(&mut run, 2), [json!(["p.public.one", 2]), json!(["p.public.one", 3])]);
+    // So is one that came later, which is listed by itself as well before long.
+    let listed = "SELECT count(*) FROM pg_publication_rel WHERE prrelid = 'three'::regclass";
+    run.poll_until(|_| server.sql(listed) == "1");
+    server.sql("ALTER TABLE root DETACH PARTITION three");
+    server.sql("INSERT INTO three VALUES (203, 1)");
+    assert_eq!(tables(&mut run, 1), [json!(["p.public.three", 203])]);
     run.stop();
+}
+
+#[test]
+fn partitions_that_are_not_all_captured_are_published_one_by_one() {
+    let server = Server::start();
+    server.sql(ROOT);
+    let listed = || {
+        server.sql(
+            "SELECT string_agg(prrelid::regclass::text, ' ' ORDER BY prrelid::regclass::text) FROM pg_publication_rel",
+        )
+    };
+    let offsets = Offsets::default();
+    for (keys, expected) in
+        [(&[][..], "one root two"), (&[("table.exclude.list", "public.two")], "one"), (&[("table.include.list", ".*")], "one root two")]
+    {
+        let mut run = server.source(&[&[NO_DATA, FILTERED], keys].concat(), &offsets);
+        wait_for_slot(&server, &mut run);
+        assert_eq!(listed(), expected, "{keys:?}");
+        server.sql("INSERT INTO root SELECT coalesce(max(id) + 1, 0) FROM one");
+        assert_eq!(tables(&mut run, 1)[0][0], "p.public.one");
+        run.commit().unwrap();
+        run.stop();
+    }
 }
 
 #[test]
