@@ -73,8 +73,10 @@ pub enum Decode {
 pub struct Placeholder {
     /// As text.
     pub text: Str,
-    /// As bytes.
+    /// As bytes; as numbers they are Java's, from -128 to 127.
     pub bytes: Bytes,
+    /// As the text of a JSON object with one entry, both of it the text.
+    pub object: Str,
 }
 
 impl Placeholder {
@@ -82,7 +84,9 @@ impl Placeholder {
     pub fn new(configured: &str) -> Self {
         let bytes = configured.strip_prefix("hex:").and_then(|digits| geometry::hex(digits.as_bytes()));
         let bytes = bytes.unwrap_or_else(|| Bytes::copy_from_slice(configured.as_bytes()));
-        Self { text: String::from_utf8_lossy(&bytes).into_owned().into(), bytes }
+        let text = Str::from(String::from_utf8_lossy(&bytes).into_owned());
+        let quoted = serde_json::Value::from(text.as_str());
+        Self { object: format!("{{{quoted}:{quoted}}}").into(), text, bytes }
     }
 }
 

@@ -29,7 +29,10 @@ impl Codec {
             },
             Kind::Range | Kind::Domain(..) => return opaque(config, placeholder),
         };
-        let placeholder = placeholder_of(placeholder, &schema);
+        let placeholder = match decode {
+            Decode::HstoreJson => Value::String(placeholder.object.clone()),
+            _ => placeholder_of(placeholder, &schema),
+        };
         Some(Self { schema, decode, placeholder })
     }
 }
@@ -248,14 +251,14 @@ fn placeholder_of(placeholder: &Placeholder, schema: &Schema) -> Value {
         }
         SchemaType::Array => {
             let codes =
-                |value: fn(u8) -> Value| Value::Array(placeholder.bytes.iter().map(|byte| value(*byte)).collect());
+                |value: fn(i8) -> Value| Value::Array(placeholder.bytes.iter().map(|byte| value(*byte as i8)).collect());
             match schema.value_schema.as_ref().map(|schema| schema.kind) {
                 Some(SchemaType::Int16) => codes(|byte| Value::Int16(i16::from(byte))),
                 Some(SchemaType::Int32) => codes(|byte| Value::Int32(i32::from(byte))),
                 Some(SchemaType::Int64) => codes(|byte| Value::Int64(i64::from(byte))),
                 Some(SchemaType::Bytes) => Value::Array(vec![Value::Bytes(placeholder.bytes.clone())]),
                 Some(SchemaType::String) => Value::Array(vec![Value::String(placeholder.text.clone())]),
-                _ => Value::Array(Vec::new()),
+                _ => Value::Null,
             }
         }
         _ => Value::Null,

@@ -142,7 +142,7 @@ impl Placeholder {
     /// Whether it is what stands there: as text, as bytes, or in the list or map that its schema asks for.
     pub fn is(&self, value: &Value) -> bool {
         match value {
-            Value::String(text) => *text == self.0.text,
+            Value::String(text) => *text == self.0.text || *text == self.0.object,
             Value::Bytes(bytes) => *bytes == self.0.bytes,
             Value::Array(items) => self.is_list(items),
             Value::Map(entries) => matches!(entries.as_slice(), [(key, value)] if self.is(key) && self.is(value)),
@@ -158,12 +158,12 @@ impl Placeholder {
             Value::Int16(code) => i64::from(*code),
             Value::Int32(code) => i64::from(*code),
             Value::Int64(code) => *code,
-            _ => -1,
+            _ => i64::MIN,
         };
         let bytes = &self.0.bytes;
         items.len() == bytes.len()
             && !bytes.is_empty()
-            && items.iter().zip(bytes.iter()).all(|(item, byte)| code(item) == i64::from(*byte))
+            && items.iter().zip(bytes.iter()).all(|(item, byte)| code(item) == i64::from(*byte as i8))
     }
 }
 
