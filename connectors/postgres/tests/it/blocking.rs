@@ -222,3 +222,44 @@ fn rows_are_not_older_than_what_was_streamed() {
     assert!(held.wait().unwrap().success());
     run.stop();
 }
+
+#[test]
+fn a_blocking_snapshot_comes_in_between_the_chunks_of_an_incremental_one() {
+    let server = Server::start();
+    server.sql(&format!(
+        "{SIGNALS} CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE u (id int PRIMARY KEY, v int);
+         INSERT INTO t SELECT i, 0 FROM generate_series(1, 2000) i; INSERT INTO u SELECT i, 0 FROM generate_series(1, 50) i"
+    ));
+    let offsets = Offsets::default();
+    let keys = [&KEYS[..], &[("incremental.snapshot.chunk.size", "50"), ("max.batch.size", "50")]].concat();
+    let mut run = server.source(&keys, &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql(
+        r#"INSERT INTO signals VALUES ('1', 'execute-snapshot', '{"type": "incremental", "data-collections": ["public.t"]}')"#,
+    );
+    let (mut records, mut asked) = (Vec::new(), false);
+    let chunked = |records: &[SourceRecord]| records.iter().filter(|record| mark(record) == "incremental").count();
+    let since = std::time::Instant::now();
+    while chunked(&records) < 2000 || records.len() < 2051 {
+        assert!(since.elapsed() < std::time::Duration::from_secs(180), "{} records", records.len());
+        records.extend(run.poll().unwrap());
+        run.commit().unwrap();
+        if !asked && chunked(&records) >= 100 {
+            asked = true;
+            server.sql(&format!("UPDATE t SET v = 1 WHERE id = 1999; {}", signal("\"public.u\"", "")));
+        }
+    }
+    let read = |record: &&SourceRecord| *record.topic == *"p.public.u";
+    assert_eq!(records.iter().filter(read).count(), 50);
+    let first = records.iter().position(|record| read(&record)).unwrap();
+    assert!(records[first..first + 50].iter().all(|record| read(&record)), "nothing comes between its rows");
+    assert!(chunked(&records[first + 50..]) > 0, "the chunks go on behind it");
+    let mut state = BTreeMap::new();
+    for record in records.iter().filter(|record| !read(record)) {
+        let value = json(&record.value);
+        state.insert(value["after"]["id"].as_i64().unwrap(), value["after"]["v"].as_i64().unwrap());
+    }
+    assert_eq!((state.len(), state[&1999], state.values().sum::<i64>()), (2000, 1, 1));
+    run.expect_nothing();
+    run.stop();
+}

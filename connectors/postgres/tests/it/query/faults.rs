@@ -184,3 +184,33 @@ fn a_refusal_that_only_the_user_can_mend_is_no_passing_failure() {
     assert!(error.message.contains("public.t") && error.message.contains("permission denied"), "{error}");
     run.stop();
 }
+
+#[test]
+fn a_hot_standby_is_read_like_any_other_server() {
+    let mut primary = Server::start();
+    primary.sql("CREATE TABLE t (id serial PRIMARY KEY, at timestamp NOT NULL DEFAULT now()); INSERT INTO t VALUES (1), (2)");
+    primary.stop();
+    let mut standby = Server::copy_of(&primary);
+    std::fs::write(standby.data().join("standby.signal"), "").unwrap();
+    standby.set(&[&format!("primary_conninfo=host=127.0.0.1 port={} user=postgres", primary.port())]);
+    primary.launch();
+    standby.launch();
+    assert_eq!(standby.sql("SELECT pg_is_in_recovery()"), "t");
+    let keys = [
+        ("mode", "timestamp+incrementing"),
+        ("table.whitelist", "t"),
+        ("timestamp.column.name", "at"),
+        ("incrementing.column.name", "id"),
+    ];
+    let offsets = Offsets::default();
+    let mut run = standby.query(&keys, &offsets);
+    // Its clock is that of the last commit that has arrived, and none has since its start.
+    primary.sql("CREATE TABLE moves ()");
+    assert_eq!(ids(&run.take(2).unwrap()), [1, 2]);
+    run.commit().unwrap();
+    primary.sql("INSERT INTO t VALUES (3); UPDATE t SET at = now() WHERE id = 1");
+    let mut rows = ids(&run.take(2).unwrap());
+    rows.sort_unstable();
+    assert_eq!(rows, [1, 3]);
+    run.stop();
+}
