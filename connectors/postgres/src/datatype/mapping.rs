@@ -250,8 +250,9 @@ fn placeholder_of(placeholder: &Placeholder, schema: &Schema) -> Value {
             Value::Map(vec![(text.clone(), text)])
         }
         SchemaType::Array => {
-            let codes =
-                |value: fn(i8) -> Value| Value::Array(placeholder.bytes.iter().map(|byte| value(*byte as i8)).collect());
+            let codes = |value: fn(i8) -> Value| {
+                Value::Array(placeholder.bytes.iter().map(|byte| value(*byte as i8)).collect())
+            };
             match schema.value_schema.as_ref().map(|schema| schema.kind) {
                 Some(SchemaType::Int16) => codes(|byte| Value::Int16(i16::from(byte))),
                 Some(SchemaType::Int32) => codes(|byte| Value::Int32(i32::from(byte))),

@@ -214,6 +214,43 @@ pub fn iso_time(time: Time) -> Str {
 
 /// `timestamptz` as text. The common form differs from the server's in three characters only.
 pub fn zoned_timestamp(text: &[u8], width: usize) -> Result<Str, DecodeError> {
+    if let Some(common) = common_timestamp(text, width) {
+        return Ok(common);
+    }
+    any_timestamp(text, width)
+}
+
+/// `2024-02-29 10:34:56.123+00` as text: most are like that, and taking numbers out and printing them again costs more than
+/// all else of a row.
+fn common_timestamp(text: &[u8], width: usize) -> Option<Str> {
+    const SHAPE: &[u8; 19] = b"0000-00-00 00:00:00";
+    let text = text.strip_suffix(b"+00")?;
+    let (clock, fraction) = text.split_at_checked(SHAPE.len())?;
+    let fits = |(byte, shape): (&u8, &u8)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
+    if !clock.iter().zip(SHAPE).all(fits) {
+        return None;
+    }
+    let digits = match fraction {
+        [] => fraction,
+        [b'.', digits @ ..] if digits.len() <= 6 && digits.iter().all(u8::is_ascii_digit) => digits,
+        _ => return None,
+    };
+    let mut out = Vec::with_capacity(28);
+    out.extend_from_slice(clock);
+    if let Some(space) = out.get_mut(10) {
+        *space = b'T';
+    }
+    let own = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+    let wanted = if width == 0 { own } else { width.min(6) };
+    if wanted > 0 {
+        out.push(b'.');
+        out.extend(digits.iter().copied().chain(std::iter::repeat(b'0')).take(wanted));
+    }
+    out.push(b'Z');
+    String::from_utf8(out).ok().map(Str::from)
+}
+
+fn any_timestamp(text: &[u8], width: usize) -> Result<Str, DecodeError> {
     match timestamp(text)? {
         Moment::At((date, time)) => Ok(iso_timestamp(date, time, Some(width).filter(|width| *width > 0).or(None))),
         Moment::Infinity => Ok(Str::from_static("infinity")),
@@ -268,6 +305,20 @@ mod tests {
         assert_eq!(timestamp_number(b"infinity", Unit::Nanos).unwrap(), i64::MAX);
         assert!(timestamp_number(b"2024-02-29", Unit::Micros).is_err());
         assert!(timestamp_number(b"", Unit::Micros).is_err());
+    }
+
+    #[test]
+    fn the_common_form_is_written_as_any_other() {
+        for text in ["2024-02-29 10:34:56+00", "2024-02-29 10:34:56.1+00", "0001-12-31 23:59:59.000001+00"] {
+            for width in 0..=6 {
+                let common = common_timestamp(text.as_bytes(), width);
+                assert_eq!(common, any_timestamp(text.as_bytes(), width).ok(), "{text} {width}");
+                assert!(common.is_some());
+            }
+        }
+        for other in ["12024-02-29 10:34:56+00", "0044-03-15 12:00:00+00 BC", "infinity", "2024-02-29 10:34:56+05:30"] {
+            assert_eq!(common_timestamp(other.as_bytes(), 6), None);
+        }
     }
 
     #[test]

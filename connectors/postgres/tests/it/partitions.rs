@@ -69,9 +69,11 @@ fn partitions_that_are_not_all_captured_are_published_one_by_one() {
         )
     };
     let offsets = Offsets::default();
-    for (keys, expected) in
-        [(&[][..], "one root two"), (&[("table.exclude.list", "public.two")], "one"), (&[("table.include.list", ".*")], "one root two")]
-    {
+    for (keys, expected) in [
+        (&[][..], "one root two"),
+        (&[("table.exclude.list", "public.two")], "one"),
+        (&[("table.include.list", ".*")], "one root two"),
+    ] {
         let mut run = server.source(&[&[NO_DATA, FILTERED], keys].concat(), &offsets);
         wait_for_slot(&server, &mut run);
         assert_eq!(listed(), expected, "{keys:?}");

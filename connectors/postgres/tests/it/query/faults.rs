@@ -188,7 +188,9 @@ fn a_refusal_that_only_the_user_can_mend_is_no_passing_failure() {
 #[test]
 fn a_hot_standby_is_read_like_any_other_server() {
     let mut primary = Server::start();
-    primary.sql("CREATE TABLE t (id serial PRIMARY KEY, at timestamp NOT NULL DEFAULT now()); INSERT INTO t VALUES (1), (2)");
+    primary.sql(
+        "CREATE TABLE t (id serial PRIMARY KEY, at timestamp NOT NULL DEFAULT now()); INSERT INTO t VALUES (1), (2)",
+    );
     primary.stop();
     let mut standby = Server::copy_of(&primary);
     std::fs::write(standby.data().join("standby.signal"), "").unwrap();

@@ -226,7 +226,34 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     let pieces = bytes.chunks_exact(PIECE);
     let whole = pieces.take_while(|piece| piece.iter().fold(true, |all, byte| all & is_plain(*byte))).count() * PIECE;
     let rest = bytes.get(whole..).unwrap_or_default();
+    if is_plain_word(rest) {
+        return bytes.len();
+    }
     whole + rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len())
+}
+
+/// Whether fewer than 16 bytes, as names of fields have, all stand for themselves: as two words instead of one by one.
+fn is_plain_word(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // The bits of a byte that is to be escaped, at its highest; of others perhaps too where a lower one has some.
+    let special = |word: u64| {
+        let (quote, backslash) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let beyond = word & (word << 1) & (word << 2) & (word << 3);
+        (zero(quote) | zero(backslash) | control | beyond) & HIGH
+    };
+    if let Some((first, rest)) = bytes.split_first_chunk() {
+        let Some(last) = bytes.last_chunk() else { return false };
+        let second = if rest.is_empty() { 0 } else { special(u64::from_le_bytes(*last)) };
+        return bytes.len() < 16 && special(u64::from_le_bytes(*first)) | second == 0;
+    }
+    let mut word = [b' '; 8];
+    for (place, byte) in word.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    special(u64::from_le_bytes(word)) == 0
 }
 
 fn escape(c: char, out: &mut Vec<u8>) {
@@ -242,6 +269,26 @@ fn escape(c: char, out: &mut Vec<u8>) {
         other => {
             for unit in other.encode_utf16(&mut [0; 2]) {
                 let _ = write!(out, "\\u{unit:04X}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_told_at_every_place() {
+        for len in 0..40 {
+            assert_eq!(plain_prefix(&vec![b'a'; len]), len);
+            for place in 0..len {
+                for byte in 0..=255u8 {
+                    let mut bytes = vec![b'a'; len];
+                    bytes[place] = byte;
+                    let plain = byte >= 0x20 && byte != b'"' && byte != b'\\' && byte < 0xf0;
+                    assert_eq!(plain_prefix(&bytes), if plain { len } else { place }, "{byte} at {place} of {len}");
+                }
             }
         }
     }
