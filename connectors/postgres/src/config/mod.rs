@@ -23,7 +23,7 @@ pub use reselect::Reselect;
 pub use rules::unsupported;
 pub use schema_changes::SchemaChangesConfig;
 pub use snapshot::SnapshotConfig;
-pub use streaming::StreamingConfig;
+pub use streaming::{StreamingConfig, identity};
 pub use values::TypesConfig;
 
 use levada_connector_api::ConnectorConfig;
@@ -94,6 +94,37 @@ mod tests {
         let errors =
             SourceConfig::parse(&config(&[("table.include.list", "a"), ("table.exclude.list", "b")])).unwrap_err();
         assert!(errors.to_string().contains("table.exclude.list"), "{errors}");
+    }
+
+    #[test]
+    fn values_that_could_only_fail_later_are_refused_at_their_keys() {
+        let refused = |pairs: &[(&str, &str)]| {
+            let errors = SourceConfig::parse(&config(pairs)).unwrap_err();
+            errors.0.into_iter().map(|error| (error.key, error.message)).collect::<Vec<_>>()
+        };
+        for (key, value) in [
+            ("replica.identity.autoset.values", "public.a:FULL,public.tt:XX"),
+            ("signal.data.collection", "nodot"),
+            ("signal.data.collection", ".t"),
+            ("unavailable.value.placeholder", "hex:zz"),
+            ("unavailable.value.placeholder", "hex:abc"),
+            ("snapshot.select.statement.overrides", "public.tt"),
+        ] {
+            let errors = refused(&[(key, value)]);
+            assert_eq!(errors.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), [key], "{errors:?}");
+        }
+        let errors = refused(&[("snapshot.select.statement.overrides", "public.tt")]);
+        assert!(errors[0].1.contains("snapshot.select.statement.overrides.public.tt"), "{errors:?}");
+        for fine in [
+            [("replica.identity.autoset.values", "public.a:full, public.b:INDEX My_key")].as_slice(),
+            &[("signal.data.collection", "public.signals"), ("unavailable.value.placeholder", "hex:00fF")],
+            &[
+                ("snapshot.select.statement.overrides", "public.tt"),
+                ("snapshot.select.statement.overrides.public.tt", "SELECT * FROM public.tt"),
+            ],
+        ] {
+            SourceConfig::parse(&config(fine)).unwrap();
+        }
     }
 
     #[test]

@@ -69,11 +69,24 @@ pub fn check(config: &Config) -> Vec<KeyError> {
         let value = config.get("message.key.columns").map_or("", String::as_str);
         errors.push(KeyError::invalid("message.key.columns", value, &reason));
     }
+    overrides_have_statements(config, &mut errors);
     for (key, reason) in crate::mask::check(config) {
         // Dynamic keys are none of the definition's, so the one beside them that is carries the error.
         errors.push(KeyError { key: "column.include.list".to_owned(), message: format!("{key}: {reason}") });
     }
     errors
+}
+
+/// Without its statement a table of the list would be read whole.
+fn overrides_have_statements(config: &Config, errors: &mut Vec<KeyError>) {
+    const LIST: &str = "snapshot.select.statement.overrides";
+    let list = config.get(LIST).map_or("", String::as_str);
+    for table in list.split(',').map(str::trim).filter(|table| !table.is_empty()) {
+        let key = format!("{LIST}.{table}");
+        if config.get(&key).is_none_or(|statement| statement.trim().is_empty()) {
+            errors.push(KeyError::invalid(LIST, list, &format!("{key}, the SELECT for this table, is not set")));
+        }
+    }
 }
 
 fn verify_needs_roots(config: &Config, errors: &mut Vec<KeyError>) {

@@ -5,6 +5,14 @@ use crate::filter::check_patterns;
 use levada_connector_api::ConnectorConfig;
 use std::time::Duration;
 
+fn check_table(name: &str) -> Result<(), String> {
+    match name.trim().split_once('.') {
+        _ if name.trim().is_empty() => Ok(()),
+        Some((schema, table)) if !schema.is_empty() && !table.is_empty() => Ok(()),
+        _ => Err("it must be schema.table".to_owned()),
+    }
+}
+
 fn check_channels(value: &str) -> Result<(), String> {
     let known = ["source", "kafka", "file", "in-process"];
     match value.split(',').map(str::trim).find(|channel| !channel.is_empty() && !known.contains(channel)) {
@@ -129,7 +137,7 @@ pub struct SnapshotConfig {
     #[config(key = "snapshot.while.streaming", default = "false", group = "Snapshot")]
     pub while_streaming: bool,
     /// Table of signals, `schema.table`.
-    #[config(key = "signal.data.collection", group = "Signals")]
+    #[config(key = "signal.data.collection", check = check_table, group = "Signals")]
     pub signal_table: Option<String>,
     /// Where signals come from: `source` (the signal table), `kafka` (a topic), `file`; `in-process` has no effect. The worker's
     /// REST interface always may.

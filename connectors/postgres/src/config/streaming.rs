@@ -53,7 +53,7 @@ pub struct StreamingConfig {
     #[config(key = "publish.via.partition.root", default = "false", group = "Streaming")]
     pub via_partition_root: bool,
     /// Replica identities to set at the start: `schema.table:FULL,...`; also DEFAULT, NOTHING, INDEX name.
-    #[config(key = "replica.identity.autoset.values", group = "Streaming")]
+    #[config(key = "replica.identity.autoset.values", check = check_identities, group = "Streaming")]
     pub replica_identity: Option<Vec<String>>,
     /// When the slot is told what is stored: `connector`, `manual` (never), `connector_and_driver`.
     #[config(key = "lsn.flush.mode", default = "connector", group = "Streaming")]
@@ -107,6 +107,27 @@ pub struct StreamingConfig {
     /// Time between these tries.
     #[config(key = "retriable.restart.connector.wait.ms", default = "10000", importance = "low", group = "Streaming")]
     pub retry_wait: Duration,
+}
+
+fn check_identities(list: &str) -> Result<(), String> {
+    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).try_for_each(|entry| identity(entry).map(drop))
+}
+
+/// An entry of `replica.identity.autoset.values`: the table's pattern, and what stands behind REPLICA IDENTITY in SQL.
+pub fn identity(entry: &str) -> Result<(&str, String), String> {
+    let wrong = || format!("\"{entry}\" must be schema.table:FULL, DEFAULT, NOTHING or INDEX name");
+    let (table, identity) = entry.rsplit_once(':').ok_or_else(wrong)?;
+    crate::filter::check_patterns(table)?;
+    let identity = identity.trim();
+    match identity.split_once(' ') {
+        Some((word, index)) if word.eq_ignore_ascii_case("INDEX") => {
+            Ok((table, format!("USING INDEX {}", crate::net::identifier(index.trim()))))
+        }
+        _ => {
+            let known = ["FULL", "DEFAULT", "NOTHING"].into_iter().find(|known| known.eq_ignore_ascii_case(identity));
+            known.map(|known| (table, known.to_owned())).ok_or_else(wrong)
+        }
+    }
 }
 
 fn check_slot(name: &str) -> Result<(), String> {

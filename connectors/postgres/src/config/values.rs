@@ -33,7 +33,12 @@ pub struct TypesConfig {
     #[config(key = "include.unknown.datatypes", default = "false", group = "Types")]
     pub unknown: bool,
     /// What stands for a large value that an update did not change and the server did not send; `hex:` begins bytes.
-    #[config(key = "unavailable.value.placeholder", default = "__debezium_unavailable_value", group = "Types")]
+    #[config(
+        key = "unavailable.value.placeholder",
+        default = "__debezium_unavailable_value",
+        check = check_placeholder,
+        group = "Types"
+    )]
     pub placeholder: String,
     /// Has no effect: schemas follow what the server announces.
     #[config(
@@ -44,4 +49,12 @@ pub struct TypesConfig {
         group = "Types"
     )]
     pub schema_refresh: String,
+}
+
+fn check_placeholder(text: &str) -> Result<(), String> {
+    let Some(digits) = text.strip_prefix("hex:") else { return Ok(()) };
+    if digits.len().is_multiple_of(2) && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err("behind hex: there must be pairs of hexadecimal digits".to_owned())
 }

@@ -71,6 +71,8 @@ pub struct Facts {
     pub endless_log: bool,
     /// Captured tables.
     pub tables: Vec<TableFacts>,
+    /// Columns that `message.key.columns` names for captured tables, which do not have them.
+    pub missing_keys: Vec<(TableId, String)>,
 }
 
 impl Facts {
@@ -90,6 +92,7 @@ impl Facts {
         let field = |index| text(&row, index);
         let number = |index| field(index).parse().unwrap_or(0);
         let publication = Publication::new(&config.streaming);
+        let tables = tables(sql, config, filters).await?;
         Ok(Self {
             version,
             wal_level: field(5).to_owned(),
@@ -105,7 +108,8 @@ impl Facts {
             published: publication.tables(sql).await?,
             idle_slots: idle_slots(sql).await?,
             endless_log: field(10) == "-1",
-            tables: tables(sql, config, filters).await?,
+            missing_keys: missing_keys(sql, filters, &tables).await?,
+            tables,
         })
     }
 }
@@ -148,4 +152,21 @@ async fn tables(sql: &Sql, config: &SourceConfig, filters: &Filters) -> Result<V
         })
     };
     Ok(rows.iter().filter_map(table).collect())
+}
+
+async fn missing_keys(sql: &Sql, filters: &Filters, tables: &[TableFacts]) -> Result<Vec<(TableId, String)>> {
+    let mut missing = Vec::new();
+    for TableFacts { id, .. } in tables {
+        let Some(keys) = filters.key_columns(&id.schema, &id.name) else { continue };
+        let query = format!(
+            "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON \
+             n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped",
+            crate::net::literal(&id.schema),
+            crate::net::literal(&id.name)
+        );
+        let rows = sql.rows("a table's columns can't be read", &query).await?;
+        let lacks = |key: &&String| !rows.iter().any(|row| text(row, 0) == key.as_str());
+        missing.extend(keys.iter().filter(lacks).map(|key| (id.clone(), key.clone())));
+    }
+    Ok(missing)
 }

@@ -8,8 +8,10 @@ use crate::{
     catalog::TableId,
     config::{PublicationMode, SnapshotMode, SourceConfig},
     filter::Patterns,
+    naming::Naming,
     net::identifier,
 };
+use std::collections::BTreeMap;
 
 /// Names of tables that one text lists.
 const MOST_NAMES: usize = 20;
@@ -17,11 +19,13 @@ const MOST_NAMES: usize = 20;
 /// Everything that is not as it should be.
 pub fn judge(config: &SourceConfig, facts: &Facts) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
-    server(facts, &mut findings);
+    server(config, facts, &mut findings);
     slot(config, facts, &mut findings);
     reading(config, facts, &mut findings);
     publication(config, facts, &mut findings);
     identities(config, facts, &mut findings);
+    keys_of_events(facts, &mut findings);
+    shared_topics(config, facts, &mut findings);
     log(config, facts, &mut findings);
     findings.0
 }
@@ -34,7 +38,7 @@ impl Findings {
     }
 }
 
-fn server(facts: &Facts, findings: &mut Findings) {
+fn server(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
     if facts.version < 100_000 {
         let text = format!("the server's version {} is too old; PostgreSQL 10 is needed", facts.version);
         findings.add("database.hostname", Error, text);
@@ -42,6 +46,11 @@ fn server(facts: &Facts, findings: &mut Findings) {
     if facts.standby && facts.version < 160_000 {
         let text = "it is a standby, which decodes its log since PostgreSQL 16 only; name the primary".to_owned();
         findings.add("database.hostname", Error, text);
+    }
+    if config.streaming.slot_failover && facts.version < 170_000 {
+        let text = "slots follow to a standby since PostgreSQL 17 only, so it has no effect on this server; behind a \
+                    failover the slot is gone, see snapshot.mode=when_needed";
+        findings.add("slot.failover", Warning, text.to_owned());
     }
     if facts.wal_level != "logical" {
         let text = format!(
@@ -245,6 +254,36 @@ fn identities(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
     findings.add("replica.identity.autoset.values", Warning, text);
 }
 
+/// Keys that would be null, so that nobody could tell the rows of a compacted topic apart.
+fn keys_of_events(facts: &Facts, findings: &mut Findings) {
+    for (table, column) in facts.missing_keys.iter().take(MOST_NAMES) {
+        let text = format!("table {table} has no column \"{column}\"; name its columns as they are, names have a case");
+        findings.add("message.key.columns", Error, text);
+    }
+}
+
+/// Tables whose names differ in what no topic's name may have, or behind its longest length.
+fn shared_topics(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
+    let naming = Naming::new(&config.capture, &config.events);
+    let mut topics = BTreeMap::<_, Vec<_>>::new();
+    for TableFacts { id, .. } in &facts.tables {
+        topics.entry(naming.table(&id.schema, &id.name)).or_default().push(id);
+    }
+    for (topic, tables) in topics.into_iter().filter(|(_, tables)| tables.len() > 1).take(MOST_NAMES) {
+        findings.add("topic.prefix", Warning, shared_topic(&topic, &tables));
+    }
+}
+
+/// What is told of tables that share a topic.
+pub fn shared_topic(topic: &str, tables: &[&TableId]) -> String {
+    format!(
+        "the tables {} share the topic {topic}, where rows of one can't be told from those of another by their keys; leave \
+         all but one out by table.exclude.list and capture the others by another connector with its own topic.prefix, \
+         slot.name and publication.name",
+        names(tables)
+    )
+}
+
 /// What may fill the server's disk.
 fn log(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
     let own = &config.streaming.slot_name;
@@ -307,6 +346,7 @@ mod tests {
             idle_slots: Vec::new(),
             endless_log: false,
             tables: vec![TableFacts { id, readable: true, owned: true, identity: b'd', keyed: true }],
+            missing_keys: Vec::new(),
         }
     }
 
@@ -355,6 +395,31 @@ mod tests {
             (7, "ALTER TABLE \"public\".\"T\" REPLICA IDENTITY FULL;"),
         ] {
             assert!(findings[index].text.contains(sql), "{}", findings[index].text);
+        }
+    }
+
+    #[test]
+    fn keys_without_columns_and_a_failover_that_the_server_lacks_are_found() {
+        let facts = Facts { missing_keys: vec![(sound().tables[0].id.clone(), "nocol".to_owned())], ..sound() };
+        let set = config(&[("publication.autocreate.mode", "filtered"), ("slot.failover", "true")]);
+        let findings = judge(&set, &facts);
+        assert_eq!(keys(&findings), [("slot.failover", Warning), ("message.key.columns", Error)]);
+        assert!(findings[1].text.contains("public.T") && findings[1].text.contains("nocol"), "{findings:?}");
+        assert_eq!(judge(&set, &Facts { version: 170_000, ..sound() }), []);
+    }
+
+    #[test]
+    fn tables_that_share_a_topic_are_told_together() {
+        let mut facts = sound();
+        for name in ["таблица", "тарелка", "a b", "a_b", "other"] {
+            let mut table = facts.tables[0].clone();
+            name.clone_into(&mut table.id.name);
+            facts.tables.push(table);
+        }
+        let findings = judge(&config(&[("publication.autocreate.mode", "filtered")]), &facts);
+        assert_eq!(keys(&findings), [("topic.prefix", Warning); 2]);
+        for (finding, names) in findings.iter().zip([["таблица", "тарелка"], ["a b", "a_b"]]) {
+            assert!(names.iter().all(|name| finding.text.contains(&format!("\"{name}\""))), "{findings:?}");
         }
     }
 

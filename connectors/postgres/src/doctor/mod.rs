@@ -8,7 +8,7 @@ mod facts;
 mod judge;
 
 pub use facts::{Facts, TableFacts};
-pub use judge::judge;
+pub use judge::{judge, shared_topic};
 
 use crate::{
     config::SourceConfig,

@@ -5,7 +5,11 @@
 //! takes by itself as well as within parentheses is one query.
 
 use super::{engine::Engine, rows::Planned};
-use crate::{catalog::TableId, error::Result, net::Sql};
+use crate::{
+    catalog::TableId,
+    error::{Error, Result},
+    net::{Sql, identifier},
+};
 
 /// Whether `condition` is one condition on rows of a table; the error says what it is instead.
 pub(super) async fn check_condition(sql: &Sql, table: &TableId, condition: &str) -> Result<()> {
@@ -30,9 +34,18 @@ impl Engine {
                 let key = format!("snapshot.select.statement.overrides.{id}");
                 let key = if filter.as_deref() == Some(query) { format!("the filter of table {id}") } else { key };
                 let query = bare(query);
-                sql.describe(&format!("{key} is not one query"), query).await?;
+                let selected = sql.describe(&format!("{key} is not one query"), query).await?;
                 let within = format!("SELECT FROM ({query}) levada_override");
-                sql.describe(&format!("{key} is no query that can stand within another"), &within).await.map(drop)
+                sql.describe(&format!("{key} is no query that can stand within another"), &within).await?;
+                let has = |name: &&String| selected.columns().iter().any(|column| column.name() == name.as_str());
+                let lacking: Vec<_> = planned.table.column_names().iter().filter(|name| !has(name)).collect();
+                if lacking.is_empty() {
+                    return Ok(());
+                }
+                Err(Error::Setup(format!(
+                    "{key} does not select column {} of table {id}; every column is needed",
+                    lacking.iter().map(|name| identifier(name)).collect::<Vec<_>>().join(", ")
+                )))
             }
             (None, Some(filter)) => check_condition(sql, id, filter).await,
             (None, None) => Ok(()),

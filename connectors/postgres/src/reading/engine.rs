@@ -25,6 +25,7 @@ use crate::{
     table::Builder,
 };
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -52,6 +53,8 @@ pub struct Engine {
     pub(super) reselect: Option<Reselect>,
     /// Rows of the batch that lack such values.
     pub(super) wishes: Vec<Wish>,
+    /// The captured tables of each topic, to tell of one that comes later and shares it.
+    pub(super) topics: HashMap<Arc<str>, Vec<TableId>>,
     pub(super) most_records: usize,
 }
 
@@ -103,6 +106,7 @@ impl Engine {
             batch: Batch::default(),
             reselect: Reselect::of(&settings.raw),
             wishes: Vec::new(),
+            topics: HashMap::new(),
             settings,
             shared,
             dialer,
@@ -120,6 +124,11 @@ impl Engine {
         let mut replication = Replication::connect(&self.dialer, &self.login).await?;
         let mut server = self.identify(&mut replication, position.as_ref()).await?;
         let captured = self.captured().await?;
+        self.topics.clear();
+        for (_, id) in &captured {
+            let topic = self.builder.topic(id);
+            self.topics.entry(topic).or_default().push(id.clone());
+        }
         let prefix = &self.settings.config.capture.topic_prefix;
         self.shapes.load(&*self.settings.context, prefix, &captured, shapes)?;
         self.settle_shapes(&mut replication, &server, position.as_ref()).await?;
@@ -172,6 +181,7 @@ impl Engine {
                     self.snapshot(&mut replication, (confirmed, stream), &captured).await?;
                 }
                 if !stream {
+                    self.shared.telling.done();
                     self.shared.stop().await;
                     return Err(Error::Stopped);
                 }
@@ -198,6 +208,7 @@ impl Engine {
             }
             Course::Nothing => {
                 self.tell_unused(slot.is_some());
+                self.shared.telling.done();
                 self.shared.stop().await;
                 return Err(Error::Stopped);
             }

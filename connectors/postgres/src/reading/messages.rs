@@ -39,6 +39,7 @@ impl Engine {
                 let announced = streaming.beside(self.announced(&relation)).await?;
                 let oid = relation.oid;
                 let table = announced.map(|(table, info)| {
+                    self.tell_shared_topic(&table);
                     self.note_shape(streaming, relation, info);
                     Arc::new(table)
                 });

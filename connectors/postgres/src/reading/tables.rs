@@ -3,13 +3,15 @@
 use super::engine::Engine;
 use crate::{
     catalog::{self, TableId, TableInfo},
-    config::SourceConfig,
+    config::{SourceConfig, identity},
+    doctor::shared_topic,
     error::{Error, Result},
     filter::Patterns,
-    net::{Dialer, Login, Sql, identifier},
+    net::{Dialer, Login, Sql},
     pgoutput::Relation,
     table::Table,
 };
+use std::sync::Arc;
 
 /// Opens an SQL session, with the configured statements run.
 pub async fn connect(config: &SourceConfig, dialer: &Dialer, login: &Login) -> Result<Sql> {
@@ -61,20 +63,8 @@ impl Engine {
     /// `replica.identity.autoset.values`.
     pub(super) async fn set_replica_identities(&self, captured: &[(u32, TableId)]) -> Result<()> {
         for entry in self.settings.config.streaming.replica_identity.iter().flatten() {
-            let (table, identity) = entry.rsplit_once(':').ok_or_else(|| {
-                Error::Setup(format!("replica.identity.autoset.values: \"{entry}\" must be schema.table:FULL, DEFAULT, NOTHING or INDEX name"))
-            })?;
-            let identity = match identity.trim().split_once(' ') {
-                Some((word, index)) if word.eq_ignore_ascii_case("INDEX") => {
-                    format!("USING INDEX {}", identifier(index.trim()))
-                }
-                _ => identity.trim().to_ascii_uppercase(),
-            };
-            if !identity.starts_with("USING INDEX") && !["FULL", "DEFAULT", "NOTHING"].contains(&identity.as_str()) {
-                return Err(Error::Setup(format!(
-                    "replica.identity.autoset.values: \"{identity}\" is no replica identity"
-                )));
-            }
+            let (table, identity) =
+                identity(entry).map_err(|reason| Error::Setup(format!("replica.identity.autoset.values: {reason}")))?;
             let pattern = Patterns::new(&[table]);
             for (_, id) in captured.iter().filter(|(_, id)| pattern.matches(&id.to_string())) {
                 let action = format!("the replica identity of {id} can't be set");
@@ -99,6 +89,19 @@ impl Engine {
                 self.planned(relation).await.map(Some)
             }
             other => other.map(Some),
+        }
+    }
+
+    /// Tells of a table that came while the task runs and shares its topic with another; the start has told of the others.
+    pub(super) fn tell_shared_topic(&mut self, table: &Table) {
+        let sharing = self.topics.entry(Arc::clone(&table.topic)).or_default();
+        if sharing.contains(&table.id) {
+            return;
+        }
+        sharing.push(table.id.clone());
+        if sharing.len() > 1 {
+            let text = shared_topic(&table.topic, &sharing.iter().collect::<Vec<_>>());
+            self.settings.context.warn(&format!("topic.prefix: {text}"));
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Telling {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Whether everything that was asked for is read, and nothing is streamed.
+    done: bool,
     snapshot: Option<Snapshot>,
     /// An incremental snapshot, since when its table was told of, and how many rows were read then.
     anew: Option<(Anew, Instant, u64)>,
@@ -106,6 +108,11 @@ impl Telling {
         self.state().snapshot = None;
     }
 
+    /// All that was asked for is read, and nothing follows.
+    pub fn done(&self) {
+        self.state().done = true;
+    }
+
     /// An incremental snapshot is so far, or there is none.
     pub fn anew(&self, anew: Option<Anew>) {
         let mut state = self.state();
@@ -132,10 +139,15 @@ impl Telling {
     /// All of it; `slot` is the slot's name, `limit` how much it may keep, when that is limited.
     pub fn progress(&self, slot: &str, limit: Option<u64>) -> Progress {
         let state = self.state();
-        let phase = if state.snapshot.is_some() { "snapshot" } else { "streaming" };
+        let phase = match &state.snapshot {
+            Some(_) => "snapshot",
+            None if state.done => "done",
+            None => "streaming",
+        };
         let mut progress = Progress { phase: phase.to_owned(), ..Progress::default() };
         match &state.snapshot {
             Some(snapshot) => snapshot.tell(&mut progress),
+            None if state.done => {}
             None => progress.lag_ms = Some(self.lag_ms.load(Ordering::Relaxed)),
         }
         if let Some((anew, since, before)) = &state.anew {

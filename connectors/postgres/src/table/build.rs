@@ -76,6 +76,11 @@ impl Builder {
         }
     }
 
+    /// The topic of a table.
+    pub fn topic(&self, id: &crate::catalog::TableId) -> Arc<str> {
+        self.naming.table(&id.schema, &id.name)
+    }
+
     /// The plan of a table. `info` is the catalog's present view of it, which may be newer than the announcement or gone.
     pub fn table(&self, relation: &Relation, info: Option<&TableInfo>, types: &TypeRegistry) -> Table {
         let (schema, name) = (relation.schema.as_str(), relation.name.as_str());
@@ -128,7 +133,9 @@ impl Builder {
     fn key_columns(&self, relation: &Relation, info: Option<&TableInfo>) -> Vec<String> {
         let sent = |name: &String| relation.columns.iter().any(|column| column.name == *name);
         if let Some(columns) = self.filters.key_columns(&relation.schema, &relation.name) {
-            return columns.iter().filter(|name| sent(name)).cloned().collect();
+            let columns: Vec<_> = columns.iter().filter(|name| sent(name)).cloned().collect();
+            // A start tells of columns that are not there; those that go later leave the table its own key.
+            return if columns.is_empty() { Self::own_key(relation, info) } else { columns };
         }
         Self::own_key(relation, info)
     }

@@ -90,3 +90,16 @@ fn more_tables_than_an_offset_has_room_for_are_refused() {
     run.expect_nothing();
     run.stop();
 }
+
+#[test]
+fn a_query_of_the_configuration_that_lacks_columns_is_told_with_its_key() {
+    let server = Server::start();
+    server.sql(TABLES);
+    let key = "snapshot.select.statement.overrides.public.t";
+    let keys = [("snapshot.select.statement.overrides", "public.t"), (key, "SELECT id FROM public.t")];
+    let mut run = server.source(&keys, &Offsets::default());
+    let error = run.take_error();
+    assert_eq!(error.kind, ErrorKind::Config, "{error}");
+    assert!(error.message.contains(key) && error.message.contains("\"v\""), "{error}");
+    run.stop();
+}

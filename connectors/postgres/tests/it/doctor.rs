@@ -121,3 +121,39 @@ fn no_room_for_a_slot_may_pass_by_itself() {
     assert!(error.message.contains("slot.name"), "{error}");
     run.stop();
 }
+
+#[test]
+fn what_names_no_column_or_no_statement_is_found_at_its_key() {
+    let server = Server::start();
+    server.sql("CREATE TABLE tt (id int PRIMARY KEY, v text); CREATE TABLE other (id int PRIMARY KEY)");
+    for (key, value, word) in [
+        ("message.key.columns", "public.tt:nocol", "public.tt has no column \"nocol\""),
+        ("database.initial.statements", "SELEC 1", "syntax error"),
+    ] {
+        let found = server.validate(&[(key, value)]);
+        assert_eq!(keys(&found), [key], "{found:?}");
+        assert!(found[0].1.contains(word), "{found:?}");
+    }
+    assert_eq!(server.validate(&[("message.key.columns", "public.tt:v")]), []);
+    // Never a row without a key.
+    let mut run = server.source(&[("message.key.columns", "public.tt:nocol")], &Offsets::default());
+    let error = run.take_error();
+    assert_eq!(error.kind, ErrorKind::Config, "{error}");
+    assert!(error.message.contains("message.key.columns"), "{error}");
+    run.stop();
+}
+
+#[test]
+fn a_table_that_comes_later_and_shares_a_topic_is_told_too() {
+    let server = Server::start();
+    server.sql("CREATE TABLE \"a b\" (id int PRIMARY KEY); CREATE TABLE \"a c\" (id int PRIMARY KEY); CREATE TABLE a_c (id int PRIMARY KEY)");
+    let mut run = server.source(&[("snapshot.mode", "no_data")], &Offsets::default());
+    crate::capture::wait_for_slot(&server, &mut run);
+    let told = |run: &levada_connector_api::testkit::SourceRun, topic: &str| {
+        run.context.warnings().iter().filter(|text| text.contains(&format!("share the topic {topic},"))).count()
+    };
+    server.sql("CREATE TABLE a_b (id int PRIMARY KEY); INSERT INTO a_b VALUES (1); INSERT INTO \"a c\" VALUES (1)");
+    assert_eq!(run.take(2).unwrap().len(), 2);
+    assert_eq!((told(&run, "p.public.a_b"), told(&run, "p.public.a_c")), (1, 1), "{:?}", run.context.warnings());
+    run.stop();
+}

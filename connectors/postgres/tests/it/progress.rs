@@ -98,3 +98,16 @@ fn past_the_limit_the_task_stops_and_the_slot_stays_or_goes() {
         server.sql("TRUNCATE t");
     }
 }
+
+#[test]
+fn behind_a_snapshot_that_nothing_follows_the_phase_is_done() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let offsets = Offsets::default();
+    let mut run = server.source(&[("snapshot.mode", "initial_only")], &offsets);
+    run.take(1).unwrap();
+    run.commit().unwrap();
+    let progress = told(&mut run, |told| told.phase == "done");
+    assert_eq!(progress.lag_ms, None);
+    run.stop();
+}
