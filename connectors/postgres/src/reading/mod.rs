@@ -23,6 +23,7 @@ mod shapes;
 mod signal_file;
 mod signals;
 mod snapshot;
+mod sparse;
 mod spill;
 mod stream;
 mod tables;

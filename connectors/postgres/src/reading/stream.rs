@@ -6,6 +6,7 @@ use super::{
     pump::Shared,
     shapes::Unshaped,
     signals::Signals,
+    sparse::Sparse,
     under_way::UnderWay,
 };
 use crate::{
@@ -30,6 +31,9 @@ const ALIVE: Duration = Duration::from_secs(10);
 const ASK_AFTER: Duration = Duration::from_secs(15);
 /// Silence after which the connection counts as broken.
 const GONE_AFTER: Duration = Duration::from_secs(90);
+/// Longest wait of the heartbeat's query for a lock, and for its end.
+const ACT_LOCK: Duration = Duration::from_secs(1);
+const ACT: Duration = Duration::from_secs(5);
 /// Servers send parts of transactions that have not ended since this version.
 const PARTS_VERSION: u32 = 140_000;
 
@@ -72,6 +76,8 @@ pub(super) struct Streaming {
     acknowledges: bool,
     /// Longest silence towards the server.
     alive: Duration,
+    /// How far apart captured rows are.
+    sparse: Sparse,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +119,7 @@ impl Engine {
             xmin_at: None,
             shared: Arc::clone(&self.shared),
             acknowledges: self.acknowledges(),
+            sparse: Sparse::default(),
             alive: self.settings.config.streaming.status_interval.clamp(Duration::from_millis(100), ALIVE),
         };
         // A stream's offsets say nothing of the snapshot before it.
@@ -182,7 +189,10 @@ impl Engine {
         let interval = self.settings.config.streaming.status_interval.max(Duration::from_millis(100));
         loop {
             while let Some(frame) = streaming.replication.ready()? {
+                let (frame, length) = streaming.sparse.taken(frame);
+                let records = self.batch.records.len();
                 self.frame(streaming, frame, interval).await?;
+                streaming.sparse.came(length, self.batch.records.len() != records);
                 if self.is_full() {
                     self.deliver(streaming, interval).await?;
                 }
@@ -275,17 +285,26 @@ impl Engine {
             self.settings.config.events.heartbeat_query.clone().filter(|query| !query.trim().is_empty())
         {
             let action = "heartbeat.action.query failed";
-            if let Err(error) = streaming.beside(self.sql.execute(action, &query)).await {
+            if let Err(error) = streaming.beside(self.act(action, &query)).await {
                 if matches!(error, Error::Stopped) {
                     return Err(error);
                 }
                 self.settings.context.warn(&error.to_string());
-                if matches!(error, Error::Broken(_)) {
-                    streaming.beside(self.reconnect()).await?;
-                }
+                // The statement may still run there, or have left a transaction that failed.
+                streaming.beside(self.reconnect()).await?;
+                streaming.heartbeat_at = Instant::now();
             }
         }
         Ok(())
+    }
+
+    /// Runs the heartbeat's query within a time in which the stream may stand still: somebody may have locked its table.
+    async fn act(&self, action: &str, query: &str) -> Result<()> {
+        let limits =
+            format!("SET lock_timeout = {}; SET statement_timeout = {}", ACT_LOCK.as_millis(), ACT.as_millis());
+        self.sql.execute(action, &limits).await?;
+        self.sql.execute(action, query).await?;
+        self.sql.execute(action, "RESET lock_timeout; RESET statement_timeout").await
     }
 
     async fn frame(&mut self, streaming: &mut Streaming, frame: Frame, interval: Duration) -> Result<()> {

@@ -106,3 +106,33 @@ fn a_snapshot_that_waits_for_a_lock_says_so() {
     assert_eq!((early.len(), changes(&run.take(1).unwrap())), (0, vec![json!(["r", {"id": 1}])]));
     run.stop();
 }
+
+#[test]
+fn a_heartbeat_whose_table_is_locked_is_given_up_soon_and_changes_go_on() {
+    let server = Server::with(&[HASTY]);
+    server.sql("CREATE TABLE t (id serial PRIMARY KEY); CREATE TABLE o (id int PRIMARY KEY)");
+    let beat = "INSERT INTO t DEFAULT VALUES";
+    let keys = [
+        NO_DATA,
+        ("table.include.list", "public.o"),
+        ("heartbeat.interval.ms", "300"),
+        ("topic.heartbeat.prefix", "beat"),
+        ("heartbeat.action.query", beat),
+    ];
+    let mut run = server.source(&keys, &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    let holder = lock(&server);
+    let pid = server.sql(HOLDER);
+    run.poll_until(|run| told(run, "heartbeat.action.query failed") >= 2);
+    server.sql("INSERT INTO o VALUES (1)");
+    let mut changed = false;
+    while !changed {
+        changed = run.poll().unwrap().iter().any(|record| &*record.topic == "p.public.o");
+    }
+    assert_eq!(server.sql(HOLDER), pid, "the stream was kept");
+    unlock(&server, holder);
+    while server.sql("SELECT count(*) > 0 FROM t") != "t" {
+        run.poll().unwrap();
+    }
+    run.stop();
+}
