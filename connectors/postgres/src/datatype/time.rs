@@ -125,23 +125,25 @@ pub fn timestamp(text: &[u8]) -> Result<Moment<(Date, Time)>, DecodeError> {
     Ok(Moment::At((date_part(day, bc)?, time(clock)?)))
 }
 
-/// Microseconds since 1970, as pgjdbc stands for the infinities.
-pub fn micros(moment: Moment<(Date, Time)>) -> i64 {
+/// Microseconds since 1970, as pgjdbc stands for the infinities. The server's last years are beyond 64 bits.
+fn micros(moment: Moment<(Date, Time)>) -> i128 {
     match moment {
-        Moment::At((date, time)) => date.days() * 86_400_000_000 + time.micros_of_day(),
+        Moment::At((date, time)) => i128::from(date.days()) * 86_400_000_000 + i128::from(time.micros_of_day()),
         Moment::Infinity => 9_223_372_036_825_200_000,
         Moment::MinusInfinity => -9_223_372_036_832_400_000,
     }
 }
 
-/// `timestamp` as a number. Nanoseconds beyond 64 bits are the type's ends.
+/// `timestamp` as a number. Nanoseconds beyond 64 bits are the type's ends, as in Debezium; microseconds beyond them are an
+/// error, as another time would be a lie.
 pub fn timestamp_number(text: &[u8], unit: Unit) -> Result<i64, DecodeError> {
     let micros = micros(timestamp(text)?);
-    Ok(match unit {
+    let number = match unit {
         Unit::Millis => micros.div_euclid(1000),
         Unit::Micros => micros,
-        Unit::Nanos => micros.saturating_mul(1000),
-    })
+        Unit::Nanos => (micros * 1000).clamp(i64::MIN.into(), i64::MAX.into()),
+    };
+    i64::try_from(number).map_err(|_| DecodeError::new("a timestamp within 64 bits of microseconds"))
 }
 
 /// Days since 1970; the infinities are the type's ends.
@@ -304,6 +306,11 @@ mod tests {
         assert_eq!(timestamp_number(b"1969-12-31 23:59:59.9999", Unit::Millis).unwrap(), -1);
         assert_eq!(timestamp_number(b"infinity", Unit::Nanos).unwrap(), i64::MAX);
         assert!(timestamp_number(b"2024-02-29", Unit::Micros).is_err());
+        let last = b"294276-12-31 23:59:59.999999";
+        assert!(timestamp_number(last, Unit::Micros).is_err(), "never another time");
+        assert_eq!(timestamp_number(last, Unit::Millis).unwrap(), 9_224_318_015_999_999);
+        assert_eq!(timestamp_number(last, Unit::Nanos).unwrap(), i64::MAX);
+        assert_eq!(micros(b"294247-01-10 04:00:54.775807"), i64::MAX);
         assert!(timestamp_number(b"", Unit::Micros).is_err());
     }
 
