@@ -39,7 +39,7 @@ async fn examine(settings: &Settings, config: &Config) -> Vec<Finding> {
     }
     let targets = match &settings.query {
         Some(query) => vec![Target::query(settings, query)],
-        None => targets(&sql, settings, &mut findings).await,
+        None => targets(&sql, settings, config, &mut findings).await,
     };
     for target in targets.iter().take(MOST_TABLES) {
         let columns = async {
@@ -64,7 +64,7 @@ async fn examine(settings: &Settings, config: &Config) -> Vec<Finding> {
     findings
 }
 
-async fn targets(sql: &Sql, settings: &Settings, findings: &mut Vec<Finding>) -> Vec<Target> {
+async fn targets(sql: &Sql, settings: &Settings, config: &Config, findings: &mut Vec<Finding>) -> Vec<Target> {
     let key = settings.tables.key();
     let tables = match tables::list(sql, settings).await {
         Ok(tables) => tables,
@@ -86,8 +86,10 @@ async fn targets(sql: &Sql, settings: &Settings, findings: &mut Vec<Finding>) ->
         let text = format!("no table of database {database} is chosen; look at schema.pattern and table.types too");
         findings.push((key, text));
     }
-    if let Err(error) = tables::refuse_twins(settings, &tables) {
-        findings.push((key, error.to_string()));
+    for refused in [tables::refuse_twins(settings, &tables), tables::refuse_names(settings, config, &tables)] {
+        if let Err(error) = refused {
+            findings.push((key, error.to_string()));
+        }
     }
     tables.into_iter().map(|table| Target::table(settings, table)).collect()
 }

@@ -94,6 +94,7 @@ impl SourceConnector for QuerySource {
         let tables = ask(monitor::now(settings))?;
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(tables.clone());
         tables::refuse_twins(settings, &tables)?;
+        tables::refuse_names(settings, &self.config, &tables)?;
         if tables.is_empty() {
             tracing::warn!(class = self.info().class, "no table is chosen; new ones are looked for");
             return Ok(Vec::new());

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     net::{Dialer, Sql, literal},
 };
-use levada_connector_api::SourcePartition;
+use levada_connector_api::{Config, SourcePartition};
 use std::{fmt, sync::Arc};
 
 /// Something that is read.
@@ -111,6 +111,27 @@ pub fn refuse_twins(settings: &Settings, tables: &[TableId]) -> Result<()> {
             settings.tables.key(),
             settings.prefix,
             one.name
+        ))),
+    }
+}
+
+/// The first table whose topic's name no topic may have. A transform may give its records another, so none is looked for
+/// behind transforms.
+pub fn refuse_names(settings: &Settings, config: &Config, tables: &[TableId]) -> Result<()> {
+    if config.get("transforms").is_some_and(|names| !names.trim().is_empty()) {
+        return Ok(());
+    }
+    let topic = |table: &TableId| format!("{}{}", settings.prefix, table.name);
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_name = |name: &str| name.chars().all(fine) && (1..=249).contains(&name.len()) && !matches!(name, "." | "..");
+    match tables.iter().find(|table| !is_name(&topic(table))) {
+        None => Ok(()),
+        Some(table) => Err(Error::Setup(format!(
+            "{}: the topic \"{}\" of table {table} (topic.prefix and its name) is no name of a topic, which has at most 249 \
+             letters, digits, '.', '_' and '-'; leave the table out, read it by `query`, or rename its topic by a RegexRouter \
+             in transforms",
+            settings.tables.key(),
+            topic(table)
         ))),
     }
 }

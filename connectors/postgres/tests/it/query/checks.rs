@@ -56,6 +56,10 @@ fn every_finding_is_told_at_its_key() {
     );
     check(&[("mode", "bulk"), ("table.whitelist", "fine")], &[("table.whitelist", "would share the topic p-fine")]);
     check(&[("mode", "bulk"), ("schema.pattern", "none")], &[("table.blacklist", "no table of database d is chosen")]);
+    server.sql("CREATE TABLE \"W eird\" (id int)");
+    let weird = [("mode", "bulk"), ("table.whitelist", "W eird")];
+    check(&weird, &[("table.whitelist", "the topic \"p-W eird\" of table public.W eird (topic.prefix")]);
+    server.sql("DROP TABLE \"W eird\"");
     check(&[("mode", "bulk"), ("query", "SELEC 1")], &[("query", "syntax error")]);
     check(&[("mode", "bulk"), ("query", "SELECT 1 AS a, 2 AS a")], &[("query", "two columns are called a")]);
     check(

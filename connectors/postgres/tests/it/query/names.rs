@@ -26,6 +26,8 @@ fn names_may_be_anything() {
             ("incrementing.column.name", column),
             ("timestamp.column.name", time),
             ("db.timezone", "Europe/Rome"),
+            // A name that no topic may have is refused unless something renames it.
+            ("transforms", "rename"),
         ];
         let offsets = Offsets::default();
         let mut run = server.query(&keys, &offsets);
