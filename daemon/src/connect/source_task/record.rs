@@ -9,6 +9,9 @@ use crate::connect::{
 use levada_connector_api::{ConnectorError, Headers, SourceRecord};
 use std::sync::Arc;
 
+/// Bytes of a key that an error's text shows.
+const KEY_SHOWN: usize = 100;
+
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
@@ -83,7 +86,16 @@ impl RecordSender {
                         return Ok(Sent::Stopping);
                     }
                 }
-                Err(error @ (BusError::RecordTooLarge { .. } | BusError::UnknownPartition { .. })) => {
+                Err(error @ BusError::RecordTooLarge { .. }) => {
+                    let text = format!(
+                        "the record{} can't be produced: its topic takes no larger ones than its max.message.bytes says; for \
+                         new topics that is topic.creation.default.max.message.bytes",
+                        key.map_or_else(|| " without a key".to_owned(), |key| format!(" with the key {}", shown(key)))
+                    );
+                    let error = ConnectorError::data(text).caused_by(error);
+                    return give_up(shared, spec, Stage::KafkaProduce, "producer", (topic, record.partition), &error);
+                }
+                Err(error @ BusError::UnknownPartition { .. }) => {
                     let error = ConnectorError::data("the record can't be produced").caused_by(error);
                     return give_up(shared, spec, Stage::KafkaProduce, "producer", (topic, record.partition), &error);
                 }
@@ -114,6 +126,13 @@ impl RecordSender {
             shared.topic_active(topic);
         }
     }
+}
+
+/// The begin of a key, to find its row by.
+fn shown(key: &[u8]) -> String {
+    let begin = key.get(..KEY_SHOWN).unwrap_or(key);
+    let more = if begin.len() < key.len() { "..." } else { "" };
+    format!("{}{more}", String::from_utf8_lossy(begin).replace(char::is_control, " "))
 }
 
 /// The transformed record, or what became of it instead.
@@ -176,4 +195,16 @@ fn give_up(
     let now = shared.runtime.clock.wall_ms();
     spec.options.errors.give_up(&shared.id, &shared.metrics, failed, error, now)?;
     Ok(Sent::Skipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_shown_by_its_begin_as_text() {
+        assert_eq!(shown(br#"{"id":5}"#), r#"{"id":5}"#);
+        assert_eq!(shown(&[b'k'; 101]), format!("{}...", "k".repeat(100)));
+        assert_eq!(shown(b"a\nb"), "a b");
+    }
 }

@@ -115,9 +115,16 @@ impl Validation {
             return None;
         }
         let mut text = format!("Connector configuration is invalid and contains the following {count} error(s):");
-        for error in self.items.errors() {
-            text.push('\n');
-            text.push_str(error);
+        for item in self.items.list() {
+            for error in &item.errors {
+                text.push('\n');
+                // Connect's own texts name their keys.
+                if !error.contains(&item.name) {
+                    text.push_str(&item.name);
+                    text.push_str(": ");
+                }
+                text.push_str(error);
+            }
         }
         text.push_str(
             "\nYou can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`",
