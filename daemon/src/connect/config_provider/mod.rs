@@ -72,7 +72,7 @@ impl Providers {
                     // As in Connect, what names no provider is no placeholder.
                     None => out.push_str(whole),
                     Some(value) => {
-                        secrets::add(&value);
+                        secrets::add(&value, crate::config::secret(key));
                         let revealed = Revealed { placeholder: whole.to_owned(), value };
                         out.push_str(&revealed.value);
                         if !values.contains(&revealed) {
