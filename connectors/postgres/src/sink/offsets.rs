@@ -2,7 +2,8 @@
 //!
 //! A row of the table belongs to one owner: whoever gets a partition raises its epoch ([`Ledger::claim`]), and every
 //! transaction moves the offsets of its own epoch only ([`Ledger::advance`]), so that one whose partition was taken
-//! changes nothing (invariant 8). The committed offsets of the consumer group follow and are never ahead.
+//! changes nothing (invariant 8), nor does a session that its own task has given up ([`Ledger::claim_again`]). The
+//! committed offsets of the consumer group follow and are never ahead.
 
 use super::{
     config::Settings,
@@ -17,6 +18,10 @@ use crate::{
 };
 use levada_connector_api::{Committed, ConnectorError, OffsetChange, TopicPartition};
 use std::{collections::BTreeMap, sync::Arc};
+
+/// What a task adds to its epoch for another session: more than there are takeovers by others, who add 1, so that none
+/// of them comes to the same number.
+const SESSION_STEP: i64 = 1 << 20;
 
 /// What is known of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +122,7 @@ impl Ledger {
     pub async fn claim(&mut self, session: &Session) -> Result<Vec<(TopicPartition, i64)>> {
         self.make(session).await?;
         if self.stale {
-            self.read(session).await?;
+            self.claim_again(session).await?;
             self.stale = false;
         }
         let mut seeks = Vec::new();
@@ -149,22 +154,30 @@ impl Ledger {
         Ok(seeks)
     }
 
-    /// Reads the claims again.
-    async fn read(&mut self, session: &Session) -> Result<()> {
+    /// Claims again what is held: the session before this one may still be at its commit. The statement waits for that
+    /// transaction, reads what came of it, and lets nothing more of that session's through. An answer that was lost is no
+    /// other's claim: the epoch asked for is the same until one comes.
+    async fn claim_again(&mut self, session: &Session) -> Result<()> {
         for (partition, claim) in &mut self.claims {
-            let sql = format!(
-                "SELECT next_offset, epoch FROM {} WHERE connector = {} AND topic = {} AND partition = {}",
-                quoted(&self.table),
+            let mine = claim.epoch + SESSION_STEP;
+            let row = format!(
+                "connector = {} AND topic = {} AND partition = {}",
                 literal(&self.connector),
                 literal(&partition.topic),
                 partition.partition
             );
-            let rows = session.rows("offsets can't be read", &sql).await?;
-            let found = claim_of(rows.first(), 0)?;
-            if found.epoch != claim.epoch {
+            let sql = format!(
+                "UPDATE {} SET epoch = {mine} WHERE {row} AND epoch IN ({}, {mine}) RETURNING next_offset, epoch",
+                quoted(&self.table),
+                claim.epoch
+            );
+            let rows = session.rows("offsets can't be claimed again", &sql).await?;
+            if rows.is_empty() {
+                let sql = format!("SELECT next_offset, epoch FROM {} WHERE {row}", quoted(&self.table));
+                claim_of(session.rows("offsets can't be read", &sql).await?.first(), 0)?;
                 return Err(fenced(&self.table, 1));
             }
-            *claim = found;
+            *claim = claim_of(rows.first(), 0)?;
         }
         Ok(())
     }
