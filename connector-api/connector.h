@@ -132,6 +132,10 @@ typedef struct levada_sink_context {
      * the call gives to the task, whatever its group has committed, once open returns 0. Another status than 0,
      * with its text in out, refuses. */
     int32_t (*seek)(void *handle, levada_slice topic, int32_t partition, int64_t offset, levada_buffer *out);
+    /* May be missing (minor version 5). Waits until the records that were reported, and those that a converter or
+     * transform refused, are safe in the dead letter queue. A sink that keeps its offsets itself calls it before it
+     * writes one that is past them; another status than 0, with its text in out, is for the task to answer. */
+    int32_t (*flush_reports)(void *handle, levada_buffer *out);
 } levada_sink_context;
 
 /* A source's tasks. Calls to one task come one at a time, from whatever thread. */

@@ -76,6 +76,14 @@ pub trait SinkTaskContext: Send + Sync {
         Err(error)
     }
 
+    /// Waits until the records that were reported, and those that a converter or transform refused, are safe in the dead
+    /// letter queue, where there is one. For a sink that keeps its offsets beside what it writes, to be called before it
+    /// writes one that is past them: otherwise they are waited for before the group's offsets are committed. The error is
+    /// for the task to return.
+    fn flush_reports(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads on at `offset` in a partition that the call of `open` gives to the task, whatever its group has committed: for
     /// a sink that keeps its offsets beside what it writes. It takes effect when `open` returns.
     fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {

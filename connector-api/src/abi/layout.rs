@@ -125,6 +125,10 @@ abi_struct! {
         /// the call gives to the task, whatever its group has committed, once `open` returns 0. Another status than 0,
         /// with its text in `out`, refuses.
         seek(handle: *mut c_void, topic: Slice, partition: i32, offset: i64, out: *mut Buffer) -> i32;
+        /// May be missing (minor version 5). Waits until the records that were reported, and those that a converter or
+        /// transform refused, are safe in the dead letter queue. A sink that keeps its offsets itself calls it before it
+        /// writes one that is past them; another status than 0, with its text in `out`, is for the task to answer.
+        flush_reports(handle: *mut c_void, out: *mut Buffer) -> i32;
     }
 
     /// A source's tasks. Calls to one task come one at a time, from whatever thread.

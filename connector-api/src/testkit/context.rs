@@ -156,6 +156,7 @@ pub struct SinkContext {
     warnings: Mutex<Vec<String>>,
     tolerant: AtomicBool,
     reported: Mutex<Vec<(SinkRecord, String)>>,
+    lossy: AtomicBool,
     seeks: Mutex<Vec<(TopicPartition, i64)>>,
     progress: Mutex<Option<Progress>>,
 }
@@ -169,6 +170,11 @@ impl SinkContext {
     /// Records that the task reported and that count as handled, each with its error's text.
     pub fn reported(&self) -> Vec<(SinkRecord, String)> {
         lock(&self.reported).clone()
+    }
+
+    /// From now on, or no longer, the dead letter queue refuses what it was handed.
+    pub fn lose_reports(&self, lose: bool) {
+        self.lossy.store(lose, Ordering::SeqCst);
     }
 
     /// Where the task asked to read on, in order.
@@ -217,6 +223,13 @@ impl SinkTaskContext for SinkContext {
             return Err(error);
         }
         lock(&self.reported).push((record.clone(), error.to_string()));
+        Ok(())
+    }
+
+    fn flush_reports(&self) -> Result<()> {
+        if self.lossy.load(Ordering::SeqCst) && !lock(&self.reported).is_empty() {
+            return Err(ConnectorError::fatal("the dead letter queue refuses records"));
+        }
         Ok(())
     }
 

@@ -22,6 +22,8 @@ use std::{
 struct Picky {
     context: Option<Arc<dyn SinkTaskContext>>,
     taken: Arc<Mutex<Vec<String>>>,
+    /// Reports everything and waits for it to be in the queue.
+    keeps_offsets: bool,
 }
 
 impl SinkTask for Picky {
@@ -31,6 +33,13 @@ impl SinkTask for Picky {
     }
 
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
+        if self.keeps_offsets {
+            let context = self.context.as_ref().unwrap();
+            records.iter().try_for_each(|record| context.report(record, ConnectorError::data("row refused")))?;
+            context.flush_reports()?;
+            // As a crash behind the commit of what it writes to: the group's offsets are never committed.
+            return Err(ConnectorError::fatal("flushed"));
+        }
         for record in records {
             match &record.value {
                 Value::String(text) if *text != *"bad" => self.taken.lock().unwrap().push(text.to_string()),
@@ -44,6 +53,9 @@ impl SinkTask for Picky {
         Ok(consumed.iter().map(|(partition, offset)| (partition.clone(), *offset, String::new())).collect())
     }
 }
+
+/// Has the task wait for the queue by itself.
+const KEEPS_OFFSETS: (&str, &str) = ("keeps.offsets", "true");
 
 #[derive(Default)]
 struct Statuses(Mutex<Vec<TaskStatus>>);
@@ -110,7 +122,8 @@ impl World {
             abandoned: Arc::new(AbandonedThreads::new(1)),
             listener: self.statuses.clone(),
         };
-        let task = Picky { context: None, taken: self.taken.clone() };
+        let keeps_offsets = extra.contains(&KEEPS_OFFSETS);
+        let task = Picky { context: None, taken: self.taken.clone(), keeps_offsets };
         spec.spawn(runtime, Box::new(task), TargetState::Started).unwrap()
     }
 
@@ -172,6 +185,33 @@ async fn a_queue_whose_topic_can_not_be_made_fails_the_task_at_its_start() {
     eventually("the task fails", || async { world.trace().is_some() }).await;
     let trace = world.trace().unwrap();
     assert!(trace.contains("dead letter queue's topic dead") && trace.contains("replication factor 3"), "{trace}");
+    task.stop(Duration::from_secs(10)).await;
+    world.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_keeps_its_offsets_waits_for_the_queue() {
+    let world = World::new().await;
+    let keys = [("errors.tolerance", "all"), ("errors.deadletterqueue.topic.name", "dead"), KEEPS_OFFSETS];
+    let task = world.sink(&keys);
+    eventually("the task fails", || async { world.trace().is_some() }).await;
+    assert!(world.trace().unwrap().contains("flushed"), "{:?}", world.trace());
+    assert_eq!(world.dead().await.len(), 3);
+    task.stop(Duration::from_secs(10)).await;
+    world.broker.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_keeps_its_offsets_is_told_what_the_queue_refuses() {
+    let world = World::new().await;
+    let configs = vec![("max.message.bytes".to_owned(), "10".to_owned())];
+    let small = NewTopic { name: "dead".to_owned(), partitions: Some(1), configs, ..NewTopic::default() };
+    world.bus.create_topic(small).await.unwrap();
+    let keys = [("errors.tolerance", "all"), ("errors.deadletterqueue.topic.name", "dead"), KEEPS_OFFSETS];
+    let task = world.sink(&keys);
+    eventually("the task fails", || async { world.trace().is_some() }).await;
+    let trace = world.trace().unwrap();
+    assert!(trace.contains("dead letter queue") && !trace.contains("flushed"), "{trace}");
     task.stop(Duration::from_secs(10)).await;
     world.broker.shutdown().await;
 }

@@ -64,6 +64,7 @@ pub fn sink(context: Arc<dyn SinkTaskContext>) -> *const layout::SinkContext {
         report: Some(report),
         progress: Some(sink_progress),
         seek: Some(seek),
+        flush_reports: Some(flush_reports),
     };
     let held: *mut HeldSink = Box::into_raw(Box::new(Held { raw, connector: context.connector().to_owned(), context }));
     // SAFETY: made a moment ago, and not shared yet.
@@ -256,6 +257,16 @@ unsafe extern "C" fn seek(handle: *mut c_void, topic: Slice, partition: i32, off
         let (context, topic) = unsafe { (sink_context(handle)?, topic.bytes()) };
         let topic = std::str::from_utf8(topic).map_err(|_| ConnectorError::fatal("a topic is no UTF-8"))?;
         context.seek(&TopicPartition { topic: topic.into(), partition }, offset)?;
+        Ok(Vec::new())
+    };
+    // SAFETY: `out` is the caller's place for the answer.
+    unsafe { guard(out, body) }
+}
+
+unsafe extern "C" fn flush_reports(handle: *mut c_void, out: *mut Buffer) -> Status {
+    let body = || {
+        // SAFETY: the handle is one of ours.
+        unsafe { sink_context(handle)? }.flush_reports()?;
         Ok(Vec::new())
     };
     // SAFETY: `out` is the caller's place for the answer.

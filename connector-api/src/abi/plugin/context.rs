@@ -263,6 +263,15 @@ impl SinkTaskContext for SinkContext {
         if answer == status::OK { Ok(()) } else { Err(status::error_of(answer, bytes.as_ref())) }
     }
 
+    fn flush_reports(&self) -> Result<()> {
+        // A runtime without it waits for them before it commits the group's offsets.
+        let Some(call) = self.raw().flush_reports else { return Ok(()) };
+        let mut out = Buffer::EMPTY;
+        // SAFETY: the context is valid, and `out` is filled as a buffer is.
+        let (answer, bytes) = unsafe { (call(self.raw().handle, &raw mut out), out.take()) };
+        if answer == status::OK { Ok(()) } else { Err(status::error_of(answer, bytes.as_ref())) }
+    }
+
     fn set_progress(&self, progress: Progress) {
         if let Some(call) = self.raw().progress {
             let json = progress.to_json().to_string();

@@ -240,6 +240,7 @@ impl SinkTask for Task {
         for record in records.iter().filter(|record| record.value == Value::string("bad")) {
             let error = ConnectorError::data("row refused").caused_by(std::io::Error::other("at column 3"));
             self.sink.as_ref().unwrap().report(record, error)?;
+            self.sink.as_ref().unwrap().flush_reports()?;
         }
         self.log.push(format!("{records:?}"));
         Ok(())
@@ -468,6 +469,9 @@ fn a_sink_task_reports_records_and_both_tell_their_progress() {
     let reported = context.reported();
     assert_eq!(reported.len(), 1);
     assert_eq!((format!("{:?}", reported[0].0), reported[0].1.as_str()), (format!("{bad:?}"), "row refused"));
+    context.lose_reports(true);
+    let error = task.put(std::slice::from_ref(&bad)).unwrap_err();
+    assert_eq!(error.message, "the dead letter queue refuses records");
     task.stop();
     let (mut task, context) = started("").unwrap();
     assert_eq!(context.progress(), Some(progress()));

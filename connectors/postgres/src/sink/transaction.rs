@@ -113,6 +113,10 @@ impl Engine {
     pub async fn store(&mut self, session: &Session, consumed: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         let behind = ledger.behind(consumed);
+        if behind.is_empty() {
+            return Ok(());
+        }
+        self.context.flush_reports()?;
         ledger.advance(session, &behind).await?;
         ledger.advanced(&behind);
         Ok(())
@@ -161,6 +165,10 @@ impl Engine {
         let offsets = self.offsets(records.get(..taken_records).unwrap_or_default());
         if parts.is_empty() && offsets.is_empty() {
             return Ok(taken_records);
+        }
+        if self.ledger.is_some() {
+            // The table's offset leads: what it passes over must be safe elsewhere.
+            self.context.flush_reports()?;
         }
         match self.write(live, &parts, &offsets).await {
             Ok(()) => {}
@@ -302,6 +310,9 @@ impl Engine {
             for (at, reason) in held.give_up() {
                 self.report_at(planned, at, reason)?;
             }
+        }
+        if self.ledger.is_some() {
+            self.context.flush_reports()?;
         }
         Ok(live.session.run("the batch can't be committed", "COMMIT").await?)
     }

@@ -34,6 +34,8 @@ pub(super) struct Reports {
     pub(super) dead_letters: SharedDeadLetters,
     pub(super) key_converter: Arc<dyn Converter>,
     pub(super) value_converter: Arc<dyn Converter>,
+    /// Longest wait for the dead letter queue.
+    pub(super) timeout: Duration,
 }
 
 /// The class that Connect names for records that a task reports.
@@ -125,6 +127,15 @@ impl SinkTaskContext for Context {
             Some(letters) => letters.report(shared, &partition, &original, &failed).map_err(unreported),
             None => Ok(()),
         }
+    }
+
+    fn flush_reports(&self) -> Result<()> {
+        let shared = &*self.shared;
+        let mut letters = self.reports.dead_letters.lock();
+        let Some(letters) = &mut *letters else { return Ok(()) };
+        letters.settle(shared, self.reports.timeout).map_err(unreported)?;
+        // A task whose partitions are another's is told that they are settled when they are not.
+        if letters.is_settled() { Ok(()) } else { Err(ConnectorError::cancelled()) }
     }
 
     fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {

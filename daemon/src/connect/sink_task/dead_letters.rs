@@ -159,7 +159,8 @@ impl DeadLetters {
         self.producer.submit_idle().map_err(|error| refused(&error))
     }
 
-    /// Waits until everything handed over is acknowledged. Called before each commit.
+    /// Waits until everything handed over is acknowledged. Called before each commit, and where a task
+    /// stores its offsets itself.
     pub(super) fn settle(&mut self, shared: &Shared, timeout: Duration) -> Result<(), TaskFailure> {
         if self.acknowledged < self.reported {
             let bus = |error: &BusError| TaskFailure::bus("could not produce to the dead letter queue", error);
@@ -183,6 +184,11 @@ impl DeadLetters {
             }
         }
         Ok(())
+    }
+
+    /// Whether everything handed over is acknowledged.
+    pub(super) fn is_settled(&self) -> bool {
+        self.acknowledged >= self.reported
     }
 
     /// What is committed will not be reported any more.

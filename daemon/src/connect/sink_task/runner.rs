@@ -61,6 +61,7 @@ fn run(shared: &Arc<Shared>, mut spec: SinkTaskSpec, mut task: Box<dyn SinkTask>
             dead_letters: Arc::clone(&dead_letters),
             key_converter: Arc::clone(&spec.key_converter),
             value_converter: Arc::clone(&spec.value_converter),
+            timeout: spec.options.times.call_timeout,
         },
     ));
     let started = {

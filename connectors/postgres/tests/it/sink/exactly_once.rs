@@ -167,6 +167,30 @@ fn bad_rows_move_the_offset_too() {
 }
 
 #[test]
+fn the_offset_does_not_pass_a_bad_row_that_the_queue_has_not() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id int CHECK (id <> 1), name text)");
+    for bad in [row(1, 1, "refused by the server"), row(1, 3, "refused before\0")] {
+        let mut sink = server.sink_of(Class::Confluent, &ONCE, &GroupOffsets::new()).unwrap();
+        sink.context.tolerate_errors();
+        sink.context.lose_reports(true);
+        let error = sink.put(&[row(0, 0, "a"), bad]).unwrap_err();
+        assert!(error.message.contains("the dead letter queue refuses"), "{error}");
+        assert_eq!(rows(&server), "");
+        assert!(stored(&server).starts_with("t0:0/"), "{}", stored(&server));
+        // Nor by the offsets of records that came to nothing.
+        sink.consumed.insert(partition("t", 0), 2);
+        assert!(sink.pre_commit().is_err());
+        assert!(stored(&server).starts_with("t0:0/"), "{}", stored(&server));
+        sink.context.lose_reports(false);
+        sink.pre_commit().unwrap();
+        assert!(stored(&server).starts_with("t0:2/"), "{}", stored(&server));
+        sink.stop();
+        server.sql("DELETE FROM \"Offsets\"");
+    }
+}
+
+#[test]
 fn offsets_are_changed_by_request() {
     let server = Server::start();
     server.sql("CREATE TABLE t (id int, name text)");
