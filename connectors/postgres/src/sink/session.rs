@@ -10,7 +10,7 @@ use futures_util::Sink as _;
 use std::{cell::RefCell, collections::HashMap, future::poll_fn, pin::pin};
 use tokio::task::JoinHandle;
 use tokio_postgres::{
-    Client, SimpleQueryMessage, SimpleQueryRow, Statement,
+    CancelToken, Client, SimpleQueryMessage, SimpleQueryRow, Statement,
     types::{IsNull, ToSql, Type, to_sql_checked},
 };
 
@@ -77,7 +77,27 @@ impl Session {
             })
             .await?;
         let named = url.get("prepareThreshold") != Some("0");
-        Ok(Self { client, driver, statements: RefCell::default(), named })
+        let session = Self { client, driver, statements: RefCell::default(), named };
+        session.watch_the_way(settings).await;
+        Ok(session)
+    }
+
+    /// Has the server see within a statement whether we are still there, where it can.
+    async fn watch_the_way(&self, settings: &Settings) {
+        let name = "client_connection_check_interval";
+        if !self.named || settings.url.get("options").is_some_and(|options| options.contains(name)) {
+            return;
+        }
+        // Servers before 14 don't know it, and some systems can't do it.
+        let sql = format!("SELECT set_config(name, '10s', false) FROM pg_settings WHERE name = '{name}'");
+        if let Err(error) = self.client.simple_query(&sql).await {
+            tracing::debug!(%error, "the server does not look whether its clients are there");
+        }
+    }
+
+    /// What ends a statement of this session from outside.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
     }
 
     /// Whether the server has ended it.
@@ -164,12 +184,38 @@ impl Session {
     }
 }
 
-/// Settings of the session, as the start-up message carries them.
+/// Ends what a session that was given up may still do.
+pub async fn cancel(token: &CancelToken, dialer: &Dialer) -> Result<()> {
+    let asked = async |stream| {
+        let sent = token.cancel_query_raw(stream, tokio_postgres::NoTls).await;
+        sent.map_err(|error| Error::sql("a statement can't be cancelled", &error))
+    };
+    dialer.session(asked).await
+}
+
+/// Limits by which the server ends what is left of a session whose client is gone, so that its locks don't hinder the
+/// next one for long. All are below or near the time that a batch is given.
+fn limits(settings: &Settings) -> [(&'static str, String); 6] {
+    let limit = settings.batch_limit().as_millis().min(1 << 30);
+    [
+        ("idle_in_transaction_session_timeout", limit.to_string()),
+        ("lock_timeout", (limit * 3 / 4).to_string()),
+        // Behind our own limit, which has the statement cancelled.
+        ("statement_timeout", (limit * 2).min(1 << 30).to_string()),
+        ("tcp_keepalives_idle", "60".to_owned()),
+        ("tcp_keepalives_interval", "10".to_owned()),
+        ("tcp_keepalives_count", "6".to_owned()),
+    ]
+}
+
+/// Settings of the session, as the start-up message carries them. Of those that come twice the last counts: the user's.
 fn options(settings: &Settings) -> String {
+    let limits = limits(settings);
     let escaped = |value: &str| value.replace('\\', "\\\\").replace(' ', "\\ ");
     let mut options: Vec<_> = SESSION
         .into_iter()
-        .filter(|(name, _)| *name != "timezone")
+        .filter(|(name, _)| *name != "timezone" && !limits.iter().any(|(limit, _)| limit == name))
+        .chain(limits.iter().map(|(name, value)| (*name, value.as_str())))
         .chain([("timezone", settings.zone.as_str())])
         .chain(settings.url.get("currentSchema").map(|schema| ("search_path", schema)))
         .map(|(name, value)| format!("-c {name}={}", escaped(value)))

@@ -4,7 +4,7 @@ use super::{
     config::{Dialect, Settings, ignored},
     failure::{Treatment, at_once, ends_session, fatal, treatment},
     offsets::Ledger,
-    session::Session,
+    session::{self, Session},
     transaction::{Engine, Failure, Live},
     write::Stages,
 };
@@ -12,15 +12,15 @@ use crate::{error::Error, net::Dialer};
 use levada_connector_api::{
     Committed, Config, ConnectorError, ErrorKind, Result, SinkRecord, SinkTask, SinkTaskContext, TopicPartition,
 };
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{cell::OnceCell, pin::pin, sync::Arc, time::Duration};
 use tokio::{runtime::Runtime, time::timeout};
 
 /// Time between two looks whether the task shall stop.
 const LOOK: Duration = Duration::from_millis(100);
 /// Looks that what is under way is left to finish, once the task shall stop.
 const GRACE: u32 = 100;
-/// Longest time for a batch: a server that says nothing for so long is taken for gone.
-const MAX_BATCH_TIME: Duration = Duration::from_secs(240);
+/// Longest time for ending what a batch without an end left on the server.
+const CANCEL_TIME: Duration = Duration::from_secs(5);
 
 /// The task.
 pub struct PostgresSinkTask {
@@ -67,8 +67,7 @@ impl SinkTask for PostgresSinkTask {
         let runtime =
             runtime.map_err(|error| ConnectorError::retriable("no runtime can be started").caused_by(error))?;
         let ledger = Ledger::new(&settings, context.connector())?;
-        let seconds = settings.url.get("socketTimeout").and_then(|text| text.parse().ok()).filter(|time| *time > 0);
-        let limit = seconds.map_or(MAX_BATCH_TIME, Duration::from_secs);
+        let limit = settings.batch_limit();
         let engine = Engine::new(settings, context, ledger);
         self.running = Some(Running { runtime, dialer, live: None, engine, limit, failures: 0, reloads: 0 });
         Ok(())
@@ -186,11 +185,13 @@ impl Running {
             }
             engine.plans.clear();
         }
+        let token = OnceCell::new();
         let body = async {
             let mut live = match live {
                 Some(live) => live,
                 None => Live { session: connect(engine, dialer).await?, stages: Stages::default() },
             };
+            let _ = token.set(live.session.cancel_token());
             let result = match work {
                 Work::Put(records) => engine.batch(&mut live, records).await,
                 Work::Store(consumed) => match engine.claim(&live.session).await {
@@ -202,6 +203,13 @@ impl Running {
             Ok((result, Some(live).filter(|_| !ended)))
         };
         let finished = runtime.block_on(watched(&*context, *limit, Box::pin(body)));
+        // Broken off in the middle: what the server is at would go on, with its locks.
+        if finished.is_err()
+            && let Some(token) = token.get()
+        {
+            let cancelled = runtime.block_on(async { timeout(CANCEL_TIME, session::cancel(token, dialer)).await });
+            tracing::debug!(done = matches!(cancelled, Ok(Ok(()))), "a batch without an end is cancelled");
+        }
         let (result, live) = finished?;
         self.live = live;
         result

@@ -187,7 +187,16 @@ impl Dialect {
     }
 }
 
+/// Longest time for a batch: a server that says nothing for so long is taken for gone.
+const MAX_BATCH_TIME: Duration = Duration::from_secs(240);
+
 impl Settings {
+    /// Longest time for a batch.
+    pub fn batch_limit(&self) -> Duration {
+        let seconds = self.url.get("socketTimeout").and_then(|text| text.parse().ok()).filter(|time| *time > 0);
+        seconds.map_or(MAX_BATCH_TIME, Duration::from_secs)
+    }
+
     /// Of a configuration in `dialect`.
     pub fn read(dialect: Dialect, config: &Config) -> Result<Self> {
         match dialect {
