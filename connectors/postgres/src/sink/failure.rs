@@ -30,7 +30,8 @@ pub fn treatment(error: &Error) -> Treatment {
 fn of_code(code: &str) -> Treatment {
     match code {
         // Tables, columns or types that went or changed, statements that were prepared before, staging tables.
-        "42P01" | "42703" | "42704" | "0A000" | "26000" | "3F000" => Treatment::Reload,
+        // Also those of another client, which a pooler has left in the session.
+        "42P01" | "42703" | "42704" | "0A000" | "26000" | "42P05" | "3F000" => Treatment::Reload,
         // A trigger's own refusal, a row too large for its index, a view's check.
         "P0001" | "54000" | "44000" => Treatment::Row,
         // Two keys of one statement that only the server takes for equal: apart they work.
@@ -100,6 +101,7 @@ mod tests {
             ("23503", Treatment::Row),
             ("P0001", Treatment::Row),
             ("21000", Treatment::Row),
+            ("42P05", Treatment::Reload),
             ("40P01", Treatment::Retry),
             ("40001", Treatment::Retry),
             ("53100", Treatment::Retry),

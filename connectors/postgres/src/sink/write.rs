@@ -260,15 +260,13 @@ impl Writer<'_> {
         let bytes: usize = group.iter().map(|row| shape.weight(*row)).sum();
         let direct = verb == Verb::Insert && rows.table.copies && !columns.iter().any(|column| shape.instant(*column));
         let least = if direct { COPY_ROWS } else { STAGE_ROWS };
-        if !self.copy || (group.len() < least && bytes < COPY_BYTES) {
+        // COPY is a prepared statement, which a pooler between transactions does not keep, and neither staging tables.
+        if !self.copy || !self.session.keeps_state() || (group.len() < least && bytes < COPY_BYTES) {
             return self.unnest(&shape, group, verb, bytes).await;
         }
         if direct {
             let sql = format!("COPY {} ({}) FROM STDIN", rows.table.sql, shape.names());
             return self.copy(&shape, group, &sql).await;
-        }
-        if !self.session.keeps_state() {
-            return self.unnest(&shape, group, verb, bytes).await;
         }
         let stage = self.stage(&shape).await?;
         if !self.stages.used.insert(stage.clone()) {

@@ -42,3 +42,17 @@ fn a_batch_without_an_end_is_cancelled() {
     assert!(server.log().contains("canceling statement due to user request"), "{}", server.log());
     sink.stop();
 }
+
+#[test]
+fn a_pooler_between_transactions_is_left_no_statement() {
+    let server = Server::start();
+    server.sql(
+        "CREATE FUNCTION prepared() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM pg_prepared_statements';
+         CREATE TABLE t (id int, name text, prepared bigint DEFAULT prepared())",
+    );
+    let mut sink = server.sink(Class::Confluent, &[("connection.url", &url(&server, "prepareThreshold=0"))]);
+    // As many as would be copied.
+    sink.put(&(0..3000).map(|id| row(id, id as i32, "x")).collect::<Vec<_>>()).unwrap();
+    sink.stop();
+    assert_eq!(server.sql("SELECT count(*), max(prepared) FROM t"), "3000|0");
+}
