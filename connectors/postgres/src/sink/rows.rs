@@ -86,6 +86,12 @@ impl Rows {
         self.table.oid == plan.table.oid
             && self.keys == plan.keys
             && (self.mode != InsertMode::Insert || self.deletes == delete)
+            && !(delete && self.is_loose() && self.fates.iter().any(|fate| *fate != Fate::Delete))
+    }
+
+    /// Whether keys of different texts may be one row: then deletions can't go before what was written before them.
+    fn is_loose(&self) -> bool {
+        self.keys.iter().any(|key| self.table.columns.get(*key).is_some_and(|column| column.loose))
     }
 
     /// Bytes of memory, about.
@@ -346,6 +352,7 @@ mod tests {
             needed: false,
             generated: false,
             identity: false,
+            loose: false,
         };
         let name = TableName { schema: None, name: "t".to_owned() };
         let columns = ["k", "a", "b"].map(column).into();

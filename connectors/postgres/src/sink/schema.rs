@@ -25,6 +25,8 @@ pub struct Column {
     pub generated: bool,
     /// Whether only `OVERRIDING SYSTEM VALUE` writes it.
     pub identity: bool,
+    /// Whether the server takes different texts for equal, by its type or collation.
+    pub loose: bool,
 }
 
 /// A table.
@@ -126,7 +128,9 @@ async fn columns(session: &Session, action: &str, oid: u32) -> Result<Vec<Column
     let query = format!(
         "SELECT a.attname, b.typname, format_type(b.oid, -1), a.atttypmod, e.typname, format_type(e.oid, -1), \
          a.attnotnull OR t.typnotnull, a.atthasdef OR t.typdefault IS NOT NULL, \
-         coalesce(to_jsonb(a)->>'attgenerated', ''), coalesce(to_jsonb(a)->>'attidentity', ''), b.typtype \
+         coalesce(to_jsonb(a)->>'attgenerated', ''), coalesce(to_jsonb(a)->>'attidentity', ''), b.typtype, \
+         b.typname IN ('citext', 'bpchar') OR EXISTS (SELECT FROM pg_collation l WHERE l.oid = a.attcollation AND \
+           to_jsonb(l)->>'collisdeterministic' = 'false') \
          FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
          CROSS JOIN LATERAL (WITH RECURSIVE d AS (SELECT t.oid AS id, t.typtype AS kind, t.typbasetype AS base \
            UNION ALL SELECT x.oid, x.typtype, x.typbasetype FROM d JOIN pg_type x ON x.oid = d.base WHERE d.kind = 'd') \
@@ -162,6 +166,7 @@ fn column(row: &SimpleQueryRow) -> Result<Column> {
         needed: not_null && !default && identity.is_empty(),
         generated: !generated.is_empty(),
         identity: identity == "a",
+        loose: text(row, 11)? == "t",
     })
 }
 

@@ -220,3 +220,21 @@ fn listed_fields_are_timestamps_and_debeziums_default_names_are_taken() {
     ];
     server.sink(Class::Debezium, &names).stop();
 }
+
+#[test]
+fn keys_that_only_the_server_takes_for_equal_stay_in_order() {
+    let server = Server::start();
+    server.sql(
+        "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE t (id text COLLATE loose PRIMARY KEY, name text)",
+    );
+    let keys = [("insert.mode", "upsert"), ("pk.mode", "record_key"), ("delete.enabled", "true")];
+    let mut sink = server.sink(Class::Confluent, &keys);
+    let key = |id: &str| [("id", Schema::new(SchemaType::String), Value::string(id))];
+    let written = |offset, id: &str| record(offset, &key(id), &[key(id)[0].clone(), text("name", "x")]);
+    let batch =
+        [written(0, "A"), record(1, &key("a"), &[]), written(2, "B"), record(3, &key("b"), &[]), written(4, "b")];
+    sink.put(&batch).unwrap();
+    sink.stop();
+    assert_eq!(server.sql("SELECT string_agg(id, ' ') FROM t"), "b");
+}
