@@ -6,6 +6,39 @@ use std::borrow::Cow;
 /// Longest identifier of the server in bytes; it cuts longer ones silently, which would mix up what they name.
 pub const MAX_IDENTIFIER: usize = 63;
 
+/// What stand for `.` and `"` of a value that is put into a name, so that they do not take the name apart. They are no
+/// characters, so no name has them.
+const DOT: char = '\u{FDD0}';
+const QUOTE: char = '\u{FDD1}';
+
+fn kept_whole(value: &str) -> String {
+    value.replace('.', "\u{FDD0}").replace('"', "\u{FDD1}")
+}
+
+fn as_given(text: &str) -> Cow<'_, str> {
+    if text.contains([DOT, QUOTE]) {
+        Cow::Owned(text.replace(DOT, ".").replace(QUOTE, "\""))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// The first `${...}` of a format that stands for nothing.
+pub fn unknown_variable(format: &str) -> Option<&str> {
+    let mut rest = format;
+    while let Some(start) = rest.find("${") {
+        rest = rest.get(start..)?;
+        let end = rest.find('}').map_or(rest.len(), |end| end + 1);
+        let (variable, after) = rest.split_at(end);
+        let field = variable.strip_prefix("${source.").and_then(|field| field.strip_suffix('}'));
+        if variable != "${topic}" && field.is_none_or(str::is_empty) {
+            return Some(variable);
+        }
+        rest = after;
+    }
+    None
+}
+
 /// A table's name, in no quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TableName {
@@ -56,7 +89,7 @@ impl Naming {
         self.format.contains("${source.")
     }
 
-    /// The text that names the table of a record.
+    /// The text that names the table of a record, for [`parse`]: values of the source block are in it whole.
     pub fn text(&self, record: &SinkRecord) -> Result<String, String> {
         if let Some((_, table)) = self.mapping.iter().find(|(topic, _)| **topic == *record.topic) {
             return Ok(table.clone());
@@ -76,7 +109,7 @@ impl Naming {
             let value = of_source(record, field).ok_or_else(|| {
                 format!("the record has no source.{field}, which the name of its table ({}) asks for", self.format)
             })?;
-            text.replace_range(start..=end, &value);
+            text.replace_range(start..=end, &kept_whole(&value));
         }
         Ok(text)
     }
@@ -99,6 +132,7 @@ fn of_source(record: &SinkRecord, field: &str) -> Option<String> {
 /// An identifier as it is used: in lower case where names are not quoted, and never one that the server would cut.
 pub fn identifier(text: &str, fold: bool, what: &str) -> Result<String, String> {
     // The server folds ASCII letters only, in a database of UTF-8.
+    let text = &*as_given(text);
     let name = if fold { text.to_ascii_lowercase() } else { text.to_owned() };
     if name.is_empty() || name.contains('\0') {
         return Err(format!("{what} {text:?} is no name: it is empty or has a zero character"));
@@ -117,6 +151,7 @@ pub fn identifier(text: &str, fold: bool, what: &str) -> Result<String, String> 
 pub fn parse(text: &str, fold: bool, database: &str, key: &str) -> Result<TableName, String> {
     let mut parts = Vec::new();
     let mut rest = text;
+    let text = &*as_given(text);
     loop {
         let (part, after) = match rest.strip_prefix('"') {
             Some(quoted) => {
@@ -201,6 +236,27 @@ mod tests {
         let mapping = vec![("p.public.t".to_owned(), "other".to_owned())];
         assert_eq!(Naming::jdbc("${topic}".into(), mapping, true).text(&record).unwrap(), "other");
         assert!(Naming::debezium("${source.table}".into()).text(&record).unwrap_err().contains("source.table"));
+    }
+
+    #[test]
+    fn values_are_not_taken_apart() {
+        let text = format!("s.x_{}", kept_whole("A.\"b"));
+        assert_eq!(table(&text, false), Ok((Some("s".to_owned()), "x_A.\"b".to_owned())));
+        assert_eq!(table(&text, true), Ok((Some("s".to_owned()), "x_a.\"b".to_owned())));
+        let error = table(&format!("a.b.c.{}", kept_whole("d.e")), false).unwrap_err();
+        assert!(error.contains("a.b.c.d.e"), "{error}");
+    }
+
+    #[test]
+    fn variables_are_known_or_not() {
+        for known in ["t", "${topic}", "s_${source.schema}.${source.table}x", "$topic", "{}"] {
+            assert_eq!(unknown_variable(known), None, "{known}");
+        }
+        for (format, unknown) in
+            [("a${nosuch}b", "${nosuch}"), ("${topic}.${source.}", "${source.}"), ("${source.table", "${source.table")]
+        {
+            assert_eq!(unknown_variable(format), Some(unknown));
+        }
     }
 
     fn levada_record(topic: &str) -> SinkRecord {

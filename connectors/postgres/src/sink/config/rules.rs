@@ -1,6 +1,7 @@
 //! Rules over several keys, and keys that are known but have no effect.
 
 use super::{AivenConfig, ConfluentConfig, DebeziumConfig, Dialect, JdbcUrl};
+use crate::sink::naming::unknown_variable;
 use levada_connector_api::{Config, ConnectorConfig, config::KeyError};
 
 /// A key that is set to something without effect, and what follows.
@@ -14,6 +15,9 @@ pub struct Ignored {
 
 /// Keys, the values that are fine, whether others are refused, and why.
 type Limit = (&'static str, &'static [&'static str], bool, &'static str);
+
+const VARIABLES: &str =
+    "${topic}, ${source.db}, ${source.schema}, ${source.table} and other texts of the record's source block";
 
 const ONE_CONNECTION: &str = "a task has one connection";
 const WHOLE: &str = "a batch is written as it comes, whole, by the fastest way";
@@ -77,6 +81,15 @@ fn common(config: &Config, dialect: Dialect) -> Vec<KeyError> {
     let mut errors: Vec<_> = limited(dialect, config, true)
         .map(|(key, reason)| KeyError::invalid(key, shown(config, key, ""), reason))
         .collect();
+    for key in ["collection.name.format", "table.name.format"] {
+        let format = shown(config, key, "");
+        if dialect.config_def().key(key).is_some()
+            && let Some(unknown) = unknown_variable(format)
+        {
+            let reason = format!("{unknown} stands for nothing; known are {VARIABLES}");
+            errors.push(KeyError::invalid(key, format, &reason));
+        }
+    }
     let pk_mode = shown(config, names.pk_mode, "none");
     let insert_mode = shown(config, "insert.mode", "insert").to_ascii_lowercase();
     let fields: Vec<_> =

@@ -2,7 +2,7 @@
 
 use super::world::{Class, int, record, structure};
 use crate::server::Server;
-use levada_connector_api::{Schema, SchemaType, Value};
+use levada_connector_api::{ErrorKind, Schema, SchemaType, Value, testkit::GroupOffsets};
 use std::sync::Arc;
 
 #[test]
@@ -77,10 +77,25 @@ fn the_source_block_names_tables_in_schemas() {
         let take = |schema: Option<Arc<Schema>>| (*schema.unwrap()).clone();
         record(offset, &[], &[("after", take(row_schema), row), ("source", take(source_schema), source), ("op", o, op)])
     };
+    server.sql("CREATE TABLE s1.\"c.d\" (id int)");
     let mut sink = server.sink(Class::Debezium, &[("collection.name.format", "${source.schema}.${source.table}")]);
+    sink.put(&[event(0, "s1", "c.d")]).unwrap();
+    assert_eq!(server.sql("SELECT count(*) FROM s1.\"c.d\""), "1", "a dot of a name is none between names");
     // A tombstone does not say whose it is.
     let tombstone = record(4, &[int("id", 1)], &[]);
     sink.put(&[event(1, "s1", "a"), event(2, "s2", "b"), event(3, "s1", "a"), tombstone]).unwrap();
     sink.stop();
     assert_eq!(server.sql("SELECT (SELECT sum(id) FROM s1.a), (SELECT sum(id) FROM s2.b)"), "4|2");
+}
+
+#[test]
+fn a_variable_that_stands_for_nothing_is_refused() {
+    let server = Server::start();
+    for (class, key) in [(Class::Debezium, "collection.name.format"), (Class::Aiven, "table.name.format")] {
+        let keys = [(key, "x_${nosuch}")];
+        let Err(error) = server.sink_of(class, &keys, &GroupOffsets::new()) else { panic!("{key} is taken") };
+        let text = error.to_string();
+        assert_eq!(error.kind, ErrorKind::Config, "{text}");
+        assert!([key, "${nosuch}", "${topic}", "${source.table}"].iter().all(|part| text.contains(part)), "{text}");
+    }
 }
