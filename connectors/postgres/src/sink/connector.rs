@@ -1,12 +1,13 @@
 //! The sink connector: one for each dialect, and what each says of itself.
 
 use super::{
+    check,
     config::{Dialect, Settings},
     offsets,
     task::PostgresSinkTask,
 };
 use levada_connector_api::{
-    Config, ConnectorContext, ConnectorInfo, ConnectorKind, OffsetChange, Result, SinkConnector, SinkTask,
+    Config, ConnectorContext, ConnectorInfo, ConnectorKind, OffsetChange, Result, SinkConnector, SinkTask, config::Rule,
 };
 
 /// A sink with the keys of one of the JDBC sink connectors.
@@ -33,12 +34,17 @@ impl SinkConnector for PostgresSink {
             Dialect::Confluent => ("io.confluent.connect.jdbc.JdbcSinkConnector", &["levada.ConfluentJdbcSink"]),
             Dialect::Aiven => ("io.aiven.connect.jdbc.JdbcSinkConnector", &["levada.AivenJdbcSink"]),
         };
+        // Only validation asks the server: the definition that tasks parse by does not have these rules.
+        let dialect = self.dialect;
+        let mut config_def = dialect.config_def();
+        config_def.rules.push(Rule::new(move |config| check::check(dialect, config)));
+        config_def.advice.push(Rule::new(move |config| check::advice(dialect, config)));
         ConnectorInfo {
             class: class.to_owned(),
             aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
             kind: ConnectorKind::Sink,
             version: crate::VERSION.to_owned(),
-            config_def: self.dialect.config_def(),
+            config_def,
         }
     }
 

@@ -8,6 +8,7 @@
 //! Invariants: what `put` has taken is committed in the database (invariant 7); a bad record costs only itself; with
 //! `exactly.once.mode=transaction` a record's rows and its offset are committed together or not at all.
 
+mod check;
 mod config;
 mod connector;
 mod encode;

@@ -89,6 +89,11 @@ impl Naming {
         self.format.contains("${source.")
     }
 
+    /// The text of the one table that every record goes to, where it is one.
+    pub fn only_table(&self) -> Option<&str> {
+        (self.mapping.is_empty() && !self.format.contains("${")).then_some(self.format.as_str())
+    }
+
     /// The text that names the table of a record, for [`parse`]: values of the source block are in it whole.
     pub fn text(&self, record: &SinkRecord) -> Result<String, String> {
         if let Some((_, table)) = self.mapping.iter().find(|(topic, _)| **topic == *record.topic) {

@@ -1,6 +1,7 @@
 //! The sink against real PostgreSQL servers.
 
 mod bad_rows;
+mod checks;
 mod connection;
 mod exactly_once;
 mod large_values;
