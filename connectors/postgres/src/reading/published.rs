@@ -44,16 +44,16 @@ impl Published {
         let action = "the publication can't be looked at";
         let query = format!("SELECT oid, puballtables FROM pg_publication WHERE pubname = {}", literal(name));
         let Some(row) = sql.row(action, &query).await? else { return Ok(Self::default()) };
-        let own = Some(number(&row, 0)?);
+        let own = number(&row, 0)?;
         if text(&row, 1)? == "t" {
-            return Ok(Self { number: own, ..Self::default() });
+            return Ok(Self { number: Some(own), ..Self::default() });
         }
         let query = format!(
             "SELECT c.oid, p.schemaname, p.tablename, c.relispartition AND NOT EXISTS \
              (SELECT FROM pg_publication_rel r WHERE r.prrelid = c.oid AND r.prpubid = {}) FROM pg_publication_tables p \
              JOIN pg_namespace n ON n.nspname = p.schemaname \
              JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = {}",
-            own.unwrap_or(0),
+            own,
             literal(name)
         );
         let (mut tables, mut by_root) = (BTreeMap::new(), BTreeSet::new());
@@ -66,7 +66,7 @@ impl Published {
             }
         }
         let numbers = Some(Arc::new(tables.keys().copied().collect()));
-        Ok(Self { number: own, tables: Some(tables), by_root, numbers })
+        Ok(Self { number: Some(own), tables: Some(tables), by_root, numbers })
     }
 
     /// Numbers of the captured tables that it has, where it can lose one.

@@ -118,13 +118,9 @@ pub struct Placeholder(datatype::Placeholder);
 /// Names of fields that the source was not sent, where nothing in their places tells so: of the header that our source
 /// adds, as a converter of headers may give it.
 pub fn unsent(record: &SinkRecord) -> Vec<&str> {
-    let text = |name| match name {
-        &Value::String(ref name) => Some(name.as_str()),
-        _ => None,
-    };
     let Some(header) = record.headers.iter().find(|header| header.key == *UNSENT) else { return Vec::new() };
     match &header.value {
-        Value::Array(names) => names.iter().filter_map(text).collect(),
+        Value::Array(names) => names.iter().filter_map(as_text).collect(),
         Value::String(text) => {
             let names = text.trim_start_matches('[').trim_end_matches(']').split(',');
             names.map(|name| name.trim().trim_matches('"')).collect()
@@ -164,6 +160,13 @@ impl Placeholder {
         items.len() == bytes.len()
             && !bytes.is_empty()
             && items.iter().zip(bytes.iter()).all(|(item, byte)| code(item) == i64::from(*byte as i8))
+    }
+}
+
+fn as_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text.as_str()),
+        _ => None,
     }
 }
 

@@ -172,14 +172,14 @@ fn large_values_that_did_not_change_stay_what_they_are() {
         ("hs", "hstore", "hstore('k', repeat('h', 9000))"),
     ];
     for name in ["v", "w"] {
-        let each = columns.iter().map(|(name, kind, _)| format!(", {name} {kind}")).collect::<String>();
-        server.sql(&format!("CREATE TABLE {name} (id int PRIMARY KEY, n int{each})"));
+        let each: Vec<_> = columns.iter().map(|(name, kind, _)| format!("{name} {kind}")).collect();
+        server.sql(&format!("CREATE TABLE {name} (id int PRIMARY KEY, n int, {})", each.join(", ")));
     }
     for (name, ..) in columns {
         server.sql(&format!("ALTER TABLE v ALTER {name} SET STORAGE EXTERNAL"));
     }
-    let values = columns.iter().map(|(.., value)| format!(", {value}")).collect::<String>();
-    server.sql(&format!("INSERT INTO v SELECT 1, 0{values}"));
+    let values: Vec<_> = columns.iter().map(|(.., value)| *value).collect();
+    server.sql(&format!("INSERT INTO v SELECT 1, 0, {}", values.join(", ")));
     let mut run = server.source(&[("table.include.list", "public.v")], &Offsets::default());
     let mut records = run.take(1).unwrap();
     server.sql("UPDATE v SET n = 1");
