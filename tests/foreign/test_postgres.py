@@ -357,3 +357,28 @@ def test_a_change_of_a_table_that_pauses_its_source_is_shown_as_stalled(daemons,
                     lambda: f"the row arrives; {worker.get('/v1/connectors/shop/health')}")
     assert worker.get("/v1/connectors/shop/health").body["health"] != "STALLED"
     assert daemon.stop() == 0
+
+
+def test_many_new_topics_and_heartbeats_hold_nothing_up(daemons, server):
+    """Each table's topic is made while batches of the others are on their way."""
+    daemon, tables = daemons(), 40
+    server.sql("".join(f"CREATE TABLE m{n} (id int PRIMARY KEY); INSERT INTO m{n} SELECT generate_series(1, 500);" for n in range(tables)), "shop")
+    worker = connect.Connect(daemon.rest_url)
+    keys = {**source(server), "table.include.list": "public.m.*,public.later.*", "heartbeat.interval.ms": "20",
+            "publication.autocreate.mode": "all_tables"}
+    assert worker.create("shop", keys).status == 201
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": daemon.bootstrap, "group.id": "counts"})
+
+    def records(of):
+        topics = [topic for topic in consumer.list_topics(timeout=10).topics if topic.startswith(of)]
+        ends = [consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, 0), timeout=10)[1] for topic in topics]
+        return len(ends), sum(ends)
+
+    wanted = tables, tables * 500
+    levada.wait_for(lambda: records("shop.public.m") == wanted, 60, lambda: f"{records('shop.public.m')} of {wanted}")
+    server.sql("".join(f"CREATE TABLE later{n} (id int PRIMARY KEY);" for n in range(20)), "shop")
+    server.sql("".join(f"INSERT INTO later{n} VALUES (1); INSERT INTO m{n} VALUES (0);" for n in range(20)), "shop")
+    levada.wait_for(lambda: records("shop.public.later") == (20, 20), 60, lambda: f"{records('shop.public.later')} of 20 tables")
+    assert worker.get("/v1/connectors/shop/health").body["health"] == "HEALTHY"
+    consumer.close()
+    assert daemon.stop() == 0
