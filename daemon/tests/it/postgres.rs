@@ -93,7 +93,7 @@ fn example(text: &str, server: &Server, changes: &[(&str, &str)]) -> (String, Va
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_example_of_the_query_source_follows_its_tables_over_restarts_and_finds_new_ones() {
     let server = Server::start();
-    server.psql("postgres", "CREATE DATABASE copy");
+    server.psql("postgres", "CREATE DATABASE copy TEMPLATE postgres");
     let table = |name: &str| {
         server.sql(&format!(
             "CREATE TABLE {name} (id serial PRIMARY KEY, price numeric(8,2), changed timestamptz NOT NULL DEFAULT now());
@@ -154,7 +154,7 @@ async fn the_example_of_the_query_source_follows_its_tables_over_restarts_and_fi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_examples_copy_a_table_into_another_database_over_restarts() {
     let server = Server::start();
-    server.psql("postgres", "CREATE DATABASE copy");
+    server.psql("postgres", "CREATE DATABASE copy TEMPLATE postgres");
     server.sql(
         "CREATE TABLE orders (id serial PRIMARY KEY, customer text, price numeric(8,2), tags text[], took interval,
            at timestamptz DEFAULT now(), doc jsonb);
