@@ -73,9 +73,6 @@ impl Publication {
         let name = identifier(&self.name);
         let with = if self.via_root && version >= 130_000 { " WITH (publish_via_partition_root = true)" } else { "" };
         let exists = self.exists(sql).await?;
-        let filtered = self.mode == PublicationMode::Filtered && exists != Some(true) && !captured.is_empty();
-        let captured = if filtered { &self.with_roots(sql, version, captured).await? } else { captured };
-        let tables = || captured.iter().map(TableId::quoted).collect::<Vec<_>>().join(", ");
         let action = format!("publication {} can't be made", self.name);
         match (self.mode, exists) {
             (PublicationMode::Disabled, None) => Err(Error::Setup(format!(
@@ -101,22 +98,35 @@ impl Publication {
                  table.include.list"
                     .to_owned(),
             )),
-            (PublicationMode::Filtered, None) => {
-                sql.execute(&action, &format!("CREATE PUBLICATION {name} FOR TABLE {}{with}", tables())).await
-            }
             // FOR ALL TABLES can't be narrowed, and shows what is asked for.
-            (PublicationMode::Filtered, Some(false)) => self.narrow(sql, captured, &tables()).await,
+            (PublicationMode::Filtered, Some(true)) => Ok(()),
+            (PublicationMode::Filtered, _) => {
+                let roots = self.roots(sql, version, captured).await?;
+                if exists.is_some() && self.shows(sql, captured).await? {
+                    return self.add_roots(sql, &roots).await;
+                }
+                let tables: Vec<_> = captured.iter().chain(&roots).map(TableId::quoted).collect();
+                let tables = tables.join(", ");
+                let (action, query) = match exists {
+                    None => (action, format!("CREATE PUBLICATION {name} FOR TABLE {tables}{with}")),
+                    Some(_) => (
+                        format!("publication {} can't be altered", self.name),
+                        format!("ALTER PUBLICATION {name} SET TABLE {tables}"),
+                    ),
+                };
+                sql.execute(&action, &query).await
+            }
             _ => Ok(()),
         }
     }
 
-    /// Captured tables, and the partitioned tables above them: partitions that are attached later are then published from
-    /// their first row on, and those that are detached stay published by themselves. Without the table above stay partitions
-    /// that are not all captured, since who writes to one that is published needs a key, and those of somebody else's table.
-    async fn with_roots(&self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<Vec<TableId>> {
+    /// The partitioned tables above captured ones: with them partitions that are attached later are published from their
+    /// first row on, while those that are detached stay published by themselves. Not those with partitions that are not
+    /// captured, since who writes to one that is published needs a key, and not somebody else's.
+    async fn roots(&self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<Vec<TableId>> {
         // Older servers publish no partitioned tables.
         if self.via_root || version < 130_000 {
-            return Ok(captured.to_vec());
+            return Ok(Vec::new());
         }
         let query = "SELECT rn.nspname, rc.relname, n.nspname, c.relname FROM pg_class c \
              JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class rc ON rc.oid = pg_partition_root(c.oid) \
@@ -128,24 +138,32 @@ impl Publication {
         }
         let all: BTreeSet<_> = captured.iter().collect();
         roots.retain(|_, partitions| partitions.iter().all(|partition| all.contains(partition)));
-        Ok(captured.iter().cloned().chain(roots.into_keys()).collect())
+        Ok(roots.into_keys().collect())
     }
 
-    async fn narrow(&self, sql: &Sql, captured: &[TableId], tables: &str) -> Result<()> {
+    /// Whether it shows these tables and no others. It is left alone then: whoever made it may have chosen rows and columns.
+    async fn shows(&self, sql: &Sql, captured: &[TableId]) -> Result<bool> {
+        let published: BTreeSet<_> = self.tables(sql).await?.into_iter().collect();
+        Ok(captured.iter().cloned().collect::<BTreeSet<_>>() == published)
+    }
+
+    /// Adds what its tables are partitions of, where the role may.
+    async fn add_roots(&self, sql: &Sql, roots: &[TableId]) -> Result<()> {
         let query = format!(
             "SELECT n.nspname, c.relname FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid \
              JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = {}",
             literal(&self.name)
         );
-        let mut published = names(&sql.rows("the publication's tables can't be listed", &query).await?)?;
-        let mut wanted = captured.to_vec();
-        published.sort();
-        wanted.sort();
-        if published == wanted {
-            return Ok(());
+        let listed = names(&sql.rows("the publication's tables can't be listed", &query).await?)?;
+        for root in roots.iter().filter(|root| !listed.contains(root)) {
+            match self.add(sql, root).await {
+                Err(error @ Error::Server { .. }) => {
+                    tracing::info!(%error, "new partitions are published once they are seen");
+                }
+                other => other?,
+            }
         }
-        let query = format!("ALTER PUBLICATION {} SET TABLE {tables}", identifier(&self.name));
-        sql.execute(&format!("publication {} can't be altered", self.name), &query).await
+        Ok(())
     }
 
     /// The statement that adds a table.

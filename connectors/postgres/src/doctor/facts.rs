@@ -5,9 +5,9 @@ use crate::{
     config::SourceConfig,
     error::{Error, Result},
     filter::Filters,
-    net::Sql,
+    net::{Sql, literal},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tokio_postgres::SimpleQueryRow;
 
 /// A captured table.
@@ -155,18 +155,24 @@ async fn tables(sql: &Sql, config: &SourceConfig, filters: &Filters) -> Result<V
 }
 
 async fn missing_keys(sql: &Sql, filters: &Filters, tables: &[TableFacts]) -> Result<Vec<(TableId, String)>> {
-    let mut missing = Vec::new();
-    for TableFacts { id, .. } in tables {
-        let Some(keys) = filters.key_columns(&id.schema, &id.name) else { continue };
-        let query = format!(
-            "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON \
-             n.oid = c.relnamespace WHERE n.nspname = {} AND c.relname = {} AND a.attnum > 0 AND NOT a.attisdropped",
-            crate::net::literal(&id.schema),
-            crate::net::literal(&id.name)
-        );
-        let rows = sql.rows("a table's columns can't be read", &query).await?;
-        let lacks = |key: &&String| !rows.iter().any(|row| text(row, 0) == key.as_str());
-        missing.extend(keys.iter().filter(lacks).map(|key| (id.clone(), key.clone())));
+    let keys = |id: &TableId| filters.key_columns(&id.schema, &id.name);
+    let wanted: Vec<_> = tables.iter().filter_map(|table| Some((&table.id, keys(&table.id)?))).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(missing)
+    let name = |(id, _): &(&TableId, _)| format!("({}, {})", literal(&id.schema), literal(&id.name));
+    let query = format!(
+        "SELECT n.nspname, c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid \
+         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (n.nspname, c.relname) IN ({}) AND a.attnum > 0 \
+         AND NOT a.attisdropped",
+        wanted.iter().map(name).collect::<Vec<_>>().join(", ")
+    );
+    let rows = sql.rows("the tables' columns can't be read", &query).await?;
+    let there: HashSet<_> = rows.iter().map(|row| (text(row, 0), text(row, 1), text(row, 2))).collect();
+    let lacks = |id: &TableId, key: &str| !there.contains(&(id.schema.as_str(), id.name.as_str(), key));
+    let of = |(id, keys): (&TableId, &[String])| {
+        let lacking = keys.iter().filter(|key| lacks(id, key)).map(|key| (id.clone(), key.clone()));
+        lacking.collect::<Vec<_>>()
+    };
+    Ok(wanted.into_iter().flat_map(of).collect())
 }

@@ -16,6 +16,9 @@ use crate::{
     signal::{Asked, Incremental},
 };
 
+/// Tables that may wait for their chunks: each of them is in every offset, which is a record of a topic.
+const MOST_TABLES: usize = 1000;
+
 impl Engine {
     /// Begins the snapshot: reads what is no table of chunks, and has the others wait for the stream. Without a slot
     /// (`confirmed` is none) one is made.
@@ -32,6 +35,14 @@ impl Engine {
                 self.slot.create(replication, self.version, false).await?.start
             }
         };
+        if captured.len() > MOST_TABLES {
+            self.settings.context.warn(&format!(
+                "snapshot.while.streaming has no effect on more than {MOST_TABLES} tables, and {} are captured: the stream \
+                 begins behind the snapshot",
+                captured.len()
+            ));
+            return self.snapshot(replication, (Some(start), true), captured).await;
+        }
         self.begin_at(start);
         let (chunked, whole) = self.by_chunks(captured).await?;
         self.position.incremental =

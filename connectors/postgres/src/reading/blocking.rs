@@ -55,7 +55,7 @@ impl Engine {
         let read = streaming.beside(self.read_asked(moment)).await;
         self.shared.telling.end_snapshot();
         match read {
-            Err(error @ Error::Server { .. }) if error.kind() != ErrorKind::Retriable => {
+            Err(error @ (Error::Server { .. } | Error::Setup(_))) if error.kind() != ErrorKind::Retriable => {
                 self.settings.context.warn(&format!("the blocking snapshot is given up, the stream goes on: {error}"));
             }
             other => other?,

@@ -61,13 +61,8 @@ impl Newcomers {
         captured: &[(u32, TableId)],
     ) -> Result<()> {
         let Some(published) = now.tables() else { return Ok(()) };
-        for (_, id) in captured.iter().filter(|(oid, _)| now.is_by_root(*oid)) {
-            // Its rows come already; so they do when it is detached.
-            if let Err(error) = self.publication.add(sql, id).await {
-                tracing::debug!(%error, "a partition is published by its root alone");
-            }
-        }
-        let missing: Vec<_> = captured.iter().filter(|(oid, _)| !published.contains_key(oid)).collect();
+        let missing: Vec<_> =
+            captured.iter().filter(|(oid, _)| !published.contains_key(oid) || now.is_by_root(*oid)).collect();
         self.refused.retain(|oid, _| missing.iter().any(|(missing, _)| missing == oid));
         let owners = catalog::owners(sql, &missing.iter().map(|(oid, _)| *oid).collect::<Vec<_>>()).await?;
         let most = usize::try_from(settings.config.capture.max_tables).unwrap_or(0);
@@ -75,6 +70,14 @@ impl Newcomers {
         for (oid, id) in missing {
             let owner = owners.get(oid).copied();
             if self.refused.get(oid).is_some_and(|refused| !refused.is_due(owner)) {
+                continue;
+            }
+            if now.is_by_root(*oid) {
+                // Its rows come already; so they do when it is detached.
+                if let Err(error) = self.publication.add(sql, id).await {
+                    let (text, at) = (error.to_string(), Instant::now());
+                    self.refused.insert(*oid, Refused { text, owner, at });
+                }
                 continue;
             }
             if room == 0 {

@@ -148,7 +148,7 @@ impl Running {
                     self.engine.plans.clear();
                     if let Some(live) = &mut self.live {
                         live.session.forget_statements();
-                        live.stages.ended(false);
+                        live.stages.forget();
                     }
                 }
                 _ => {

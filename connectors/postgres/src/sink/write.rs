@@ -60,6 +60,13 @@ impl Stages {
         }
         self.fresh.clear();
     }
+
+    /// Makes all of them anew: the types of their columns may have changed, or a pooler has dropped them.
+    pub fn forget(&mut self) {
+        self.used.clear();
+        self.fresh.clear();
+        self.known.clear();
+    }
 }
 
 /// Writes rows in the session's transaction.

@@ -263,3 +263,22 @@ fn a_blocking_snapshot_comes_in_between_the_chunks_of_an_incremental_one() {
     run.expect_nothing();
     run.stop();
 }
+
+#[test]
+fn a_query_that_lacks_a_column_is_given_up_for_good() {
+    let server = Server::start();
+    server.sql(&format!("{SIGNALS} CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)"));
+    let offsets = Offsets::default();
+    let mut run = server.source(&KEYS, &offsets);
+    wait_for_slot(&server, &mut run);
+    server.sql(&signal("\"public.t\"", r#"{"data-collection": "public.t", "filter": "SELECT id FROM public.t"}"#));
+    run.poll_until(|run| run.context.warnings().iter().any(|text| text.contains("does not select column \"v\"")));
+    server.sql("INSERT INTO t VALUES (2, 2)");
+    assert_eq!(changes(&run.take(1).unwrap()), [serde_json::json!(["c", {"id": 2, "v": 2}])]);
+    run.commit().unwrap();
+    run.stop();
+    let mut run = server.source(&KEYS, &offsets);
+    server.sql("INSERT INTO t VALUES (3, 3)");
+    assert_eq!(changes(&run.take(1).unwrap()), [serde_json::json!(["c", {"id": 3, "v": 3}])]);
+    run.stop();
+}

@@ -203,7 +203,7 @@ fn what_was_told_and_read_of_another_server_is_told_and_read_anew() {
         json!({"tables": asked, "last": ["2"], "most": ["2"], "paused": false, "read": 2, "done": 0}),
     );
     offsets.set(&partition, offset);
-    let second = Server::start();
+    let second = Server::distinct();
     second.sql(&table(", v int"));
     assert_eq!(first.sql("SELECT 't'::regclass::oid"), second.sql("SELECT 't'::regclass::oid"));
     let mut run = second.source(&keys, &offsets);

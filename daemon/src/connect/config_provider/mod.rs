@@ -72,7 +72,7 @@ impl Providers {
                     // As in Connect, what names no provider is no placeholder.
                     None => out.push_str(whole),
                     Some(value) => {
-                        secrets::add(&value, crate::config::secret(key));
+                        secrets::add(&value, whole != text || !is_open(key));
                         let revealed = Revealed { placeholder: whole.to_owned(), value };
                         out.push_str(&revealed.value);
                         if !values.contains(&revealed) {
@@ -84,6 +84,13 @@ impl Providers {
         }
         Ok(out)
     }
+}
+
+/// Whether a key's whole value is a name that everybody may know, which may be a common word.
+fn is_open(key: &str) -> bool {
+    let open =
+        ["user", "username", "hostname", "host", "port", "dbname", "database", "prefix", "topics", "region", "bucket"];
+    open.contains(&key.rsplit('.').next().unwrap_or(key))
 }
 
 impl Resolved {

@@ -53,22 +53,21 @@ impl Signals {
         self.0.lock().started = true;
     }
 
-    /// Adds one.
-    pub fn push(&self, signal: TaskSignal) -> Result<(), SignalError> {
-        let state = self.0.lock();
-        match (state.accepted, state.started) {
-            (true, _) => {}
-            (false, true) => return Err(SignalError::NotTaken),
-            (false, false) => return Err(SignalError::NotRunning),
-        }
-        let check = state.check.clone();
-        drop(state);
+    /// Adds one that somebody waits for the answer to: what the connector can't follow is refused.
+    pub fn push_checked(&self, signal: TaskSignal) -> Result<(), SignalError> {
+        let check = self.0.lock().taking()?.check.clone();
         // A connector's code: without the lock, and its panic is nobody else's (invariant 10).
         let checked = check.map(|check| catch_unwind(AssertUnwindSafe(|| check(&signal))));
         if let Some(Ok(Err(error))) = checked {
             return Err(SignalError::Refused(error.to_string()));
         }
+        self.push(signal)
+    }
+
+    /// Adds one, which may be nothing but a position; of what it can't follow the connector tells by itself.
+    pub fn push(&self, signal: TaskSignal) -> Result<(), SignalError> {
         let mut state = self.0.lock();
+        let state = state.taking()?;
         let bytes = signal.id.len() + signal.text.len() + 64;
         if !state.waiting.is_empty() && state.bytes + bytes > MOST_BYTES {
             return Err(SignalError::Full);
@@ -83,6 +82,17 @@ impl Signals {
         let mut state = self.0.lock();
         state.bytes = 0;
         std::mem::take(&mut state.waiting)
+    }
+}
+
+impl State {
+    /// Itself, when its task takes signals.
+    fn taking(&mut self) -> Result<&mut Self, SignalError> {
+        match (self.accepted, self.started) {
+            (true, _) => Ok(self),
+            (false, true) => Err(SignalError::NotTaken),
+            (false, false) => Err(SignalError::NotRunning),
+        }
     }
 }
 
@@ -107,7 +117,12 @@ mod tests {
             2 => Err(levada_connector_api::ConnectorError::data("too long")),
             _ => panic!("much too long"),
         }));
-        assert_eq!(signals.push(signal(2)), Err(SignalError::Refused("too long".to_owned())));
-        assert_eq!((signals.push(signal(1)), signals.push(signal(3))), (Ok(()), Ok(())));
+        assert_eq!(signals.push_checked(signal(2)), Err(SignalError::Refused("too long".to_owned())));
+        assert_eq!((signals.push_checked(signal(1)), signals.push_checked(signal(3))), (Ok(()), Ok(())));
+        assert_eq!(
+            signals.push(signal(2)),
+            Ok(()),
+            "of a topic's the connector tells by itself, and needs their positions"
+        );
     }
 }

@@ -239,7 +239,7 @@ impl Shared {
         if self.is_ended() || self.stopping() || self.target() == TargetState::Paused {
             return Err(SignalError::NotRunning);
         }
-        self.inbox.push(signal)?;
+        self.inbox.push_checked(signal)?;
         self.nudge();
         Ok(())
     }
