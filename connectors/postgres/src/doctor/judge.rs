@@ -409,11 +409,14 @@ mod tests {
     #[test]
     fn keys_without_columns_and_a_failover_that_the_server_lacks_are_found() {
         let facts = Facts { missing_keys: vec![(sound().tables[0].id.clone(), "nocol".to_owned())], ..sound() };
-        let set = config(&[("publication.autocreate.mode", "filtered"), ("slot.failover", "true")]);
-        let findings = judge(&set, &facts);
-        assert_eq!(keys(&findings), [("slot.failover", Warning), ("message.key.columns", Error)]);
-        assert!(findings[1].text.contains("public.T") && findings[1].text.contains("nocol"), "{findings:?}");
-        assert_eq!(judge(&set, &Facts { version: 170_000, ..sound() }), []);
+        for (entries, weight) in [("public.T:nocol", Error), ("public.*:nocol", Warning)] {
+            let keys_of = ("message.key.columns", entries);
+            let set = config(&[("publication.autocreate.mode", "filtered"), ("slot.failover", "true"), keys_of]);
+            let findings = judge(&set, &facts);
+            assert_eq!(keys(&findings), [("slot.failover", Warning), ("message.key.columns", weight)]);
+            assert!(findings[1].text.contains("public.T") && findings[1].text.contains("nocol"), "{findings:?}");
+            assert_eq!(judge(&set, &Facts { version: 170_000, ..sound() }), []);
+        }
     }
 
     #[test]
