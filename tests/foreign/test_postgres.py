@@ -21,7 +21,10 @@ import postgres
 
 # `make test` has three rounds, `make test-long` ten times as many; each kills either one in a snapshot and in the stream.
 KILL_ROUNDS = 3
-SNAPSHOT = {"type": "blocking", "data-collections": ["public.items"]}
+# Slow enough to be seen and hit: 20 ms for each hundredth row.
+SLOW = "CASE WHEN id % 100 = 0 THEN (SELECT count(*) FROM pg_sleep(0.02 + 0 * id)) = 1 ELSE true END"
+SNAPSHOT = {"type": "blocking", "data-collections": ["public.items"],
+            "additional-conditions": [{"data-collection": "public.items", "filter": SLOW}]}
 ROWS = 20_000
 CHURN = """DO $$ BEGIN
   INSERT INTO items (name, price, doc) SELECT 'new ' || n, n / 7.0, jsonb_build_object('n', n) FROM generate_series(1, 20) n;
@@ -128,6 +131,7 @@ def test_the_copy_equals_the_table_after_kills_of_daemon_and_server(daemons, ser
                     wait_for_snapshot(worker)
                     time.sleep(chance.uniform(0, 0.2))
                 else:
+                    levada.wait_for(lambda: not reads_tables(worker), 120, "the snapshot ends")
                     time.sleep(chance.uniform(0.1, 1.5))
                 killed[victim, "snapshot" if reads_tables(worker) else "stream"] += 1
                 victims[victim].kill9()
