@@ -113,6 +113,12 @@ impl Slot {
         Ok(NewSlot { start, snapshot: field(2).filter(|name| export && !name.is_empty()).map(str::to_owned) })
     }
 
+    /// Makes it in the place of the one that is there, if there is one.
+    pub async fn make_anew(&self, sql: &Sql, session: &mut Replication, version: u32, export: bool) -> Result<NewSlot> {
+        self.drop(sql).await?;
+        self.create(session, version, export).await
+    }
+
     /// Drops it; one that is not there is fine.
     pub async fn drop(&self, sql: &Sql) -> Result<()> {
         let query = format!(

@@ -1,7 +1,7 @@
 //! Keys of snapshots and signals.
 
 use super::enums::{IsolationMode, LockingMode, SnapshotMode};
-use crate::filter::check_patterns;
+use crate::filter::{Patterns, check_patterns};
 use levada_connector_api::ConnectorConfig;
 use std::time::Duration;
 
@@ -25,6 +25,12 @@ impl SnapshotConfig {
     /// Whether signals come by a channel.
     pub fn channel(&self, name: &str) -> bool {
         self.signal_channels.iter().any(|channel| channel.trim() == name)
+    }
+
+    /// Whether a table, by its name, is one of a snapshot's: `snapshot.include.collection.list`, without which all are.
+    pub fn includes(&self) -> impl Fn(&str) -> bool + use<> {
+        let include = self.include.as_ref().filter(|list| !list.is_empty()).map(|list| Patterns::new(list));
+        move |name| include.as_ref().is_none_or(|include| include.matches(name))
     }
 
     /// Puts tables in the order of their rows, when that is asked for.

@@ -118,8 +118,8 @@ fn reading(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
         ConfigurationBased => config.snapshot.based_data,
         _ => true,
     };
-    let include = config.snapshot.include.as_ref().filter(|list| !list.is_empty()).map(|list| Patterns::new(list));
-    let asked = |table: &&TableFacts| include.as_ref().is_none_or(|include| include.matches(&table.id.to_string()));
+    let included = config.snapshot.includes();
+    let asked = |table: &&TableFacts| included(&table.id.to_string());
     let hidden: Vec<_> =
         facts.tables.iter().filter(|table| !table.readable).filter(asked).map(|table| &table.id).collect();
     if !reads || hidden.is_empty() {

@@ -9,7 +9,6 @@ use super::engine::Engine;
 use crate::{
     catalog::{self, TableId},
     error::Result,
-    filter::Patterns,
     lsn::Lsn,
     net::Replication,
     offset::Progress,
@@ -30,10 +29,7 @@ impl Engine {
     ) -> Result<()> {
         let start = match confirmed {
             Some(confirmed) => confirmed,
-            None => {
-                self.slot.drop(&self.sql).await?;
-                self.slot.create(replication, self.version, false).await?.start
-            }
+            None => self.slot.make_anew(&self.sql, replication, self.version, false).await?.start,
         };
         if captured.len() > MOST_TABLES {
             self.settings.context.warn(&format!(
@@ -58,12 +54,10 @@ impl Engine {
     /// The tables of the snapshot: those that are read in chunks, and the others.
     async fn by_chunks(&mut self, captured: &[(u32, TableId)]) -> Result<(Vec<Asked>, Vec<Asked>)> {
         let config = &self.settings.config.snapshot;
-        let include = config.include.as_ref().filter(|list| !list.is_empty()).map(|list| Patterns::new(list));
+        let included = config.includes();
         let selects = config.overrides.clone().unwrap_or_default();
         let signals = self.signal_table();
-        let meant = |id: &TableId| {
-            signals.as_ref() != Some(id) && include.as_ref().is_none_or(|include| include.matches(&id.to_string()))
-        };
+        let meant = |id: &TableId| signals.as_ref() != Some(id) && included(&id.to_string());
         let oids: Vec<_> = captured.iter().filter(|(_, id)| meant(id)).map(|(oid, _)| *oid).collect();
         let mut infos = catalog::table_infos(&self.sql, &oids).await?;
         config.put_in_order(&mut infos, |info| info.rows);

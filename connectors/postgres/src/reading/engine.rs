@@ -196,8 +196,7 @@ impl Engine {
                 let at = match at {
                     Some(at) => at,
                     None if of_no_use => {
-                        self.slot.drop(&self.sql).await?;
-                        self.slot.create(&mut replication, self.version, false).await?.start
+                        self.slot.make_anew(&self.sql, &mut replication, self.version, false).await?.start
                     }
                     None => match slot.and_then(|slot| slot.confirmed) {
                         Some(confirmed) => confirmed,

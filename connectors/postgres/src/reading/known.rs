@@ -2,7 +2,7 @@
 //! `snapshot.new.tables` says so, and no other.
 
 use super::engine::Engine;
-use crate::{catalog::TableId, filter::Patterns, signal::Asked};
+use crate::{catalog::TableId, signal::Asked};
 
 impl Engine {
     /// Remembers the captured tables. Of those that are new the rows are asked for, unless all tables are `read` now; without
@@ -15,12 +15,10 @@ impl Engine {
         }
         let before = self.position.tables.replace(captured.iter().map(|(oid, _)| *oid).collect());
         let Some(before) = before.filter(|_| !read) else { return };
-        let include = config.include.as_ref().filter(|list| !list.is_empty()).map(|list| Patterns::new(list));
+        let included = config.includes();
         let own = config.signal_table.as_deref();
         let new = captured.iter().filter(|(oid, _)| !before.contains(oid)).map(|(_, id)| id.to_string());
-        let new: Vec<_> = new
-            .filter(|name| own != Some(name) && include.as_ref().is_none_or(|include| include.matches(name)))
-            .collect();
+        let new: Vec<_> = new.filter(|name| own != Some(name) && included(name)).collect();
         if new.is_empty() {
             return;
         }

@@ -15,7 +15,6 @@ use crate::{
     config::LockingMode,
     error::{Error, Result},
     event::{Moment, SnapshotMark},
-    filter::Patterns,
     lsn::Lsn,
     net::{Replication, Sql, identifier, literal},
     offset::{Current, Progress},
@@ -43,8 +42,7 @@ impl Engine {
             Some(confirmed) => (confirmed, None),
             None if !stream => (Lsn(seen_upto(&reader).await?), None),
             None => {
-                self.slot.drop(&self.sql).await?;
-                let made = self.slot.create(replication, self.version, true).await?;
+                let made = self.slot.make_anew(&self.sql, replication, self.version, true).await?;
                 (made.start, made.snapshot)
             }
         };
@@ -137,16 +135,13 @@ impl Engine {
         captured: &[(u32, TableId)],
     ) -> Result<Vec<(TableInfo, Option<String>)>> {
         let config = &self.settings.config.snapshot;
-        let include = config.include.as_ref().filter(|list| !list.is_empty()).map(|list| Patterns::new(list));
+        let included = config.includes();
         let progress = self.position.progress.clone().unwrap_or_default();
         // A signal names its tables itself.
         let asked = |id: &TableId| progress.asked.iter().find(|asked| asked.table == id.to_string());
         let wanted = |id: &TableId| {
             let name = id.to_string();
-            let meant = match &include {
-                _ if !progress.asked.is_empty() => asked(id).is_some(),
-                include => include.as_ref().is_none_or(|include| include.matches(&name)),
-            };
+            let meant = if progress.asked.is_empty() { included(&name) } else { asked(id).is_some() };
             meant && !progress.done.contains(&name)
         };
         let oids: Vec<_> = captured.iter().filter(|(_, id)| wanted(id)).map(|(oid, _)| *oid).collect();

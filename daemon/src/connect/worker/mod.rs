@@ -49,14 +49,17 @@ impl Failure {
 /// Whether a trace tells of a passing cause. The class name at its start (or behind a "Caused by") is the contract
 /// between runners and restart policy, as it is between Connect and the tools that read its statuses.
 pub fn is_retriable(trace: &str) -> bool {
-    const CLASS: &str = "org.apache.kafka.connect.errors.RetriableException";
-    trace.lines().any(|line| line.strip_prefix("Caused by: ").unwrap_or(line).starts_with(CLASS))
+    names(trace, "org.apache.kafka.connect.errors.RetriableException")
 }
 
 /// Whether a trace tells that the configuration is wrong, by the same contract.
 pub fn is_config(trace: &str) -> bool {
-    const CLASS: &str = "org.apache.kafka.common.config.ConfigException";
-    trace.lines().any(|line| line.strip_prefix("Caused by: ").unwrap_or(line).starts_with(CLASS))
+    names(trace, "org.apache.kafka.common.config.ConfigException")
+}
+
+/// Whether the error of a trace, or one that caused it, is of that class.
+fn names(trace: &str, class: &str) -> bool {
+    trace.lines().any(|line| line.strip_prefix("Caused by: ").unwrap_or(line).starts_with(class))
 }
 
 /// A started connector.
