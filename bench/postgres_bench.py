@@ -129,8 +129,9 @@ def measure_source(who, rest_url, bootstrap, pids, server, options):
     time.sleep(1)
     worker, end = connect.Connect(rest_url), End(bootstrap)
     snapshot(who, worker, end, pids, server, options.rows)
-    time.sleep(3)
-    catch_up(who, worker, end, pids, server, options.events)
+    for _ in range(options.runs):
+        time.sleep(3)
+        catch_up(who, worker, end, pids, server, options.events)
     time.sleep(3)
     latency(who, "default", bootstrap, end, pids, server, 15)
     if who != "Levada":
@@ -169,7 +170,9 @@ def open_above(home):
 def main(options):
     home = fresh("postgres")
     open_above(home)
-    server = postgres.Server(home / "pg", shared_buffers="512MB", max_wal_size="4GB", max_replication_slots="10")
+    # Nothing of the server's own comes between: the windows of some are shorter than a vacuum.
+    server = postgres.Server(home / "pg", shared_buffers="512MB", max_wal_size="8GB", max_replication_slots="10", autovacuum="off",
+                             checkpoint_timeout="1h")
     try:
         node = daemon("postgres-levada")
         try:

@@ -1,7 +1,7 @@
 //! Records as tasks see them.
 
 use crate::{Schema, Str, Value};
-use std::sync::Arc;
+use std::{ops::Deref, slice, sync::Arc};
 
 /// A record header.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +14,79 @@ pub struct Header {
     pub value: Value,
 }
 
-/// Headers in order. Empty for most records, and then without an allocation.
-pub type Headers = Vec<Header>;
+/// Headers in order, which records may share: a clone is a reference, and what changes one copies what is shared. Without an
+/// allocation when there are none.
+#[derive(Clone, Debug, Default)]
+pub struct Headers(Option<Arc<Vec<Header>>>);
+
+impl Headers {
+    /// None.
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Adds one behind the others.
+    pub fn push(&mut self, header: Header) {
+        self.to_mut().push(header);
+    }
+
+    /// The headers for a change.
+    pub fn to_mut(&mut self) -> &mut Vec<Header> {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+
+    /// Whether both are the same in memory, and so surely equal.
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Deref for Headers {
+    type Target = [Header];
+
+    fn deref(&self) -> &[Header] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl From<Vec<Header>> for Headers {
+    fn from(headers: Vec<Header>) -> Self {
+        Self((!headers.is_empty()).then(|| Arc::new(headers)))
+    }
+}
+
+impl FromIterator<Header> for Headers {
+    fn from_iter<I: IntoIterator<Item = Header>>(headers: I) -> Self {
+        Vec::from_iter(headers).into()
+    }
+}
+
+impl Extend<Header> for Headers {
+    fn extend<I: IntoIterator<Item = Header>>(&mut self, headers: I) {
+        let mut headers = headers.into_iter().peekable();
+        if headers.peek().is_some() {
+            self.to_mut().extend(headers);
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = &'a Header;
+    type IntoIter = slice::Iter<'a, Header>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
 
 /// A record on its way from a source into a topic.
 #[derive(Clone, Debug)]

@@ -36,7 +36,7 @@ pub enum Value {
     /// Entries in the order they came; keys may be of any type.
     Map(Vec<(Value, Value)>),
     /// Named fields.
-    Struct(Box<Struct>),
+    Struct(Arc<Struct>),
 }
 
 /// A struct value: one value for each field of its schema, in the schema's order.

@@ -33,6 +33,9 @@ use std::{
     time::Duration,
 };
 
+/// Bytes that a batch may leave unused of its buffer, besides as many as it uses.
+const SMALL: usize = 4096;
+
 /// Runs a submission unless the owner's right to write has ended; says whether it ran.
 pub trait Gate: Send + Sync {
     /// Calls `submit` while nobody can shut the gate, or not at all.
@@ -193,8 +196,9 @@ impl Producer {
         Slot(self.partitions.len() - 1)
     }
 
-    /// Takes a batch and submits it, now or when its turn comes. `tag` comes back with the answer.
-    pub fn send(&mut self, slot: Slot, builder: RecordBatchBuilder, tag: u64) -> Result<(), ClientError> {
+    /// Takes a batch and submits it, now or when its turn comes. `tag` comes back with the answer. A buffer that is much larger
+    /// than its batch is given back at once: whoever keeps the batch would keep all of it.
+    pub fn send(&mut self, slot: Slot, builder: RecordBatchBuilder, tag: u64) -> Result<Option<Vec<u8>>, ClientError> {
         self.send_owned(slot, builder, tag, None)
     }
 
@@ -206,8 +210,8 @@ impl Producer {
         mut builder: RecordBatchBuilder,
         tag: u64,
         owner: Option<Arc<dyn Gate>>,
-    ) -> Result<(), ClientError> {
-        let Some(partition) = self.partitions.get_mut(slot.0) else { return Ok(()) };
+    ) -> Result<Option<Vec<u8>>, ClientError> {
+        let Some(partition) = self.partitions.get_mut(slot.0) else { return Ok(None) };
         let records = builder.count().max(0) as usize;
         let sequence = partition.queue.reserve(records);
         builder.set_producer(self.id.id, self.id.epoch, stamp::wire_sequence(sequence));
@@ -219,13 +223,18 @@ impl Producer {
                 cause: error.to_string(),
             }
         })?;
+        let (bytes, spare) = if bytes.capacity() > 2 * bytes.len() + SMALL {
+            (Bytes::copy_from_slice(&bytes), Some(bytes))
+        } else {
+            (Bytes::from(bytes), None)
+        };
         self.in_flight_bytes += bytes.len();
         self.next_batch += 1;
         self.owners.extend(owner.map(|owner| (self.next_batch, owner)));
         partition.queue.push(partition::Batch {
             id: self.next_batch,
             tag,
-            bytes: Bytes::from(bytes),
+            bytes,
             sequence,
             records,
             attempts: 0,
@@ -234,7 +243,7 @@ impl Producer {
             first_sent: None,
         });
         self.submit_all();
-        Ok(())
+        Ok(spare)
     }
 
     /// Bytes sent and not completed.

@@ -2,8 +2,8 @@
 
 use super::SinkContext;
 use crate::{
-    Committed, Config, ConnectorContext, Result, SinkConnector, SinkRecord, SinkTask, TimestampType, TopicPartition,
-    Value,
+    Committed, Config, ConnectorContext, Headers, Result, SinkConnector, SinkRecord, SinkTask, TimestampType,
+    TopicPartition, Value,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -109,7 +109,7 @@ pub fn record(topic: &str, partition: i32, offset: i64, value: Value) -> SinkRec
         value,
         timestamp: 0,
         timestamp_type: TimestampType::CreateTime,
-        headers: Vec::new(),
+        headers: Headers::new(),
         original_topic: None,
     }
 }

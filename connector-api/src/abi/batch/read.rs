@@ -151,7 +151,7 @@ impl Reader {
                     return Err(self.broken("a struct has no schema"));
                 };
                 let values = self.values(schemas, schema.fields.len(), depth)?;
-                Value::Struct(Box::new(Struct { schema, values }))
+                Value::Struct(Arc::new(Struct { schema, values }))
             }
             _ => return Err(self.broken("a value has an unknown tag")),
         })

@@ -78,7 +78,7 @@ fn structure(field: impl Strategy<Value = Arc<Schema>>) -> impl Strategy<Value =
         // Its default is a struct of the same fields.
         let values = schema.fields.iter().map(|_| Value::Null).collect();
         let plain = Arc::new(schema.clone());
-        schema.default = Some(Value::Struct(Box::new(Struct { schema: plain, values })));
+        schema.default = Some(Value::Struct(Arc::new(Struct { schema: plain, values })));
         Arc::new(schema)
     })
 }
@@ -96,7 +96,7 @@ pub fn value() -> impl Strategy<Value = Value> {
                     schema.fields.push(Field { name, schema: field });
                     values.push(value);
                 }
-                Value::Struct(Box::new(Struct { schema: Arc::new(schema), values }))
+                Value::Struct(Arc::new(Struct { schema: Arc::new(schema), values }))
             }),
         ]
     })
@@ -120,7 +120,7 @@ prop_compose! {
         headers in vec(header(), 0..3),
     ) -> SourceRecord {
         let topic = Arc::from(topic);
-        SourceRecord { topic, partition, key_schema, key, value_schema, value, timestamp, headers }
+        SourceRecord { topic, partition, key_schema, key, value_schema, value, timestamp, headers: headers.into() }
     }
 }
 

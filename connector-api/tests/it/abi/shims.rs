@@ -3,9 +3,9 @@
 
 use levada_connector_api::{
     Committed, Config, ConfigDef, ConnectorConfig, ConnectorContext, ConnectorError, ConnectorInfo, ConnectorKind,
-    Done, ErrorKind, ExactlyOnceSupport, OffsetChange, Progress, Result, SignalTopic, SinkConnector, SinkRecord,
-    SinkTask, SinkTaskContext, SourceBatch, SourceConnector, SourceOffset, SourcePartition, SourceRecord, SourceTask,
-    SourceTaskContext, TaskSignal, TopicPartition, Value,
+    Done, ErrorKind, ExactlyOnceSupport, Headers, OffsetChange, Progress, Result, SignalTopic, SinkConnector,
+    SinkRecord, SinkTask, SinkTaskContext, SourceBatch, SourceConnector, SourceOffset, SourcePartition, SourceRecord,
+    SourceTask, SourceTaskContext, TaskSignal, TopicPartition, Value,
     abi::{
         host::{Library, LibraryConnector},
         layout::{self, Buffer, Connector, Handle, PluginEntry, Pointer, Slice},
@@ -149,7 +149,7 @@ fn line(text: String) -> SourceRecord {
         value_schema: None,
         value: Value::string(text),
         timestamp: None,
-        headers: Vec::new(),
+        headers: Headers::new(),
     }
 }
 

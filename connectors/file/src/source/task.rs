@@ -201,5 +201,5 @@ fn make_record(topic: Arc<str>, key: RecordKey) -> MakeRecord {
 }
 
 fn header(name: &'static str, schema: &Arc<Schema>, value: Value) -> Headers {
-    vec![Header { key: Str::from_static(name), schema: Some(Arc::clone(schema)), value }]
+    vec![Header { key: Str::from_static(name), schema: Some(Arc::clone(schema)), value }].into()
 }

@@ -118,7 +118,7 @@ fn integer(text: &[u8]) -> Result<i64, DecodeError> {
 }
 
 fn structure(schema: &Arc<Schema>, values: Vec<Value>) -> Value {
-    Value::Struct(Box::new(Struct { schema: Arc::clone(schema), values }))
+    Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values }))
 }
 
 fn text(text: &[u8], owner: &Bytes) -> Result<Value, DecodeError> {

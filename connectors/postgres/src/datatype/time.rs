@@ -237,13 +237,14 @@ fn common_timestamp(text: &[u8], width: usize) -> Option<Str> {
         [b'.', digits @ ..] if digits.len() <= 6 && digits.iter().all(u8::is_ascii_digit) => digits,
         _ => return None,
     };
-    let mut out = Vec::with_capacity(28);
+    let own = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+    let wanted = if width == 0 { own } else { width.min(6) };
+    // With no byte too many, which would have to be given back.
+    let mut out = Vec::with_capacity(SHAPE.len() + 1 + if wanted > 0 { wanted + 1 } else { 0 });
     out.extend_from_slice(clock);
     if let Some(space) = out.get_mut(10) {
         *space = b'T';
     }
-    let own = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
-    let wanted = if width == 0 { own } else { width.min(6) };
     if wanted > 0 {
         out.push(b'.');
         out.extend(digits.iter().copied().chain(std::iter::repeat(b'0')).take(wanted));

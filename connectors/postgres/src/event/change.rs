@@ -140,6 +140,6 @@ impl Emitter {
             Value::Int64(now / 1000),
             Value::Int64(now),
         ];
-        Value::Struct(Box::new(Struct { schema: Arc::clone(&table.envelope_schema), values }))
+        Value::Struct(Arc::new(Struct { schema: Arc::clone(&table.envelope_schema), values }))
     }
 }

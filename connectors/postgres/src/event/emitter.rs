@@ -4,6 +4,7 @@ use super::{SharedSchemas, TransactionCount};
 use crate::{config::BinaryMode, filter::Choice, naming::Naming, table::Table};
 use levada_connector_api::{Header, Headers, SourceRecord, Str, Struct, Value};
 use std::{
+    fmt::Write,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -93,7 +94,7 @@ impl SnapshotMark {
 }
 
 /// When and where in the log something happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
     /// Microseconds since 1970: of the commit, or of the snapshot's reading.
     pub micros: i64,
@@ -125,8 +126,10 @@ pub struct Emitter {
     connector: Str,
     prefix: Str,
     database: Str,
-    /// The last `sequence`, and what it was made of: all rows of a snapshot have the same.
-    sequence: (Option<u64>, u64, Str),
+    /// Where texts are written.
+    text: String,
+    /// The block `source` of the last row that was not of the stream, and what it is of: most rows of a snapshot share it.
+    shared: Option<(Moment, Str, Str, Arc<Struct>)>,
 }
 
 impl Emitter {
@@ -138,12 +141,12 @@ impl Emitter {
             value: Value::String(value),
         };
         let headers = if options.headers {
-            vec![
+            Headers::from(vec![
                 header("__debezium.context.connectorLogicalName", options.prefix.clone().into()),
                 header("__debezium.context.taskId", options.task.to_string().into()),
                 header("__debezium.context.connectorName", Str::from_static("postgresql")),
                 header("__debezium.context.runId", options.run_id.clone().into()),
-            ]
+            ])
         } else {
             Headers::new()
         };
@@ -157,7 +160,8 @@ impl Emitter {
             connector: Str::from_static("postgresql"),
             prefix: options.prefix.clone().into(),
             database: options.database.clone().into(),
-            sequence: (None, 0, Str::from_static("[null,\"0\"]")),
+            text: String::new(),
+            shared: None,
             options,
             schemas,
         }
@@ -180,14 +184,27 @@ impl Emitter {
 
     /// Block `source`.
     pub(super) fn source(&mut self, moment: &Moment, schema: &Str, table: &Str) -> Value {
-        let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
-        if (self.sequence.0, self.sequence.1) != (moment.last_commit, moment.lsn) {
-            let text = match moment.last_commit {
-                Some(commit) => format!("[\"{commit}\",\"{}\"]", moment.lsn),
-                None => format!("[null,\"{}\"]", moment.lsn),
-            };
-            self.sequence = (moment.last_commit, moment.lsn, text.into());
+        if moment.mark == SnapshotMark::Streaming {
+            return Value::Struct(Arc::new(self.source_block(moment, schema, table)));
         }
+        if let Some((of, schema_of, table_of, block)) = &self.shared
+            && (of, schema_of, table_of) == (moment, schema, table)
+        {
+            return Value::Struct(Arc::clone(block));
+        }
+        let block = Arc::new(self.source_block(moment, schema, table));
+        self.shared = Some((moment.clone(), schema.clone(), table.clone(), Arc::clone(&block)));
+        Value::Struct(block)
+    }
+
+    fn source_block(&mut self, moment: &Moment, schema: &Str, table: &Str) -> Struct {
+        let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
+        self.text.clear();
+        // Writing to a text can't fail.
+        let _ = match moment.last_commit {
+            Some(commit) => write!(self.text, "[\"{commit}\",\"{}\"]", moment.lsn),
+            None => write!(self.text, "[null,\"{}\"]", moment.lsn),
+        };
         let (origin, origin_lsn) = match &moment.origin {
             Some((name, lsn)) => (Value::String(name.clone()), Value::Int64(*lsn)),
             None => (Value::Null, Value::Null),
@@ -199,7 +216,7 @@ impl Emitter {
             Value::Int64(moment.micros.div_euclid(1000)),
             Value::String(moment.mark.text()),
             Value::String(self.database.clone()),
-            Value::String(self.sequence.2.clone()),
+            Value::string(self.text.as_str()),
             Value::Int64(moment.micros),
             Value::Int64(moment.micros.saturating_mul(1000)),
             Value::String(schema.clone()),
@@ -210,15 +227,15 @@ impl Emitter {
             origin,
             origin_lsn,
         ];
-        Value::Struct(Box::new(Struct { schema: Arc::clone(&self.schemas.source), values }))
+        Struct { schema: Arc::clone(&self.schemas.source), values }
     }
 
     /// Changes a record's place in its snapshot, which is only known when the next row comes or none.
     pub fn mark(record: &mut SourceRecord, mark: SnapshotMark) {
         // `source` is the third field of an envelope, `snapshot` the fifth of a source.
         if let Value::Struct(envelope) = &mut record.value
-            && let Some(Value::Struct(source)) = envelope.values.get_mut(2)
-            && let Some(snapshot) = source.values.get_mut(4)
+            && let Some(Value::Struct(source)) = Arc::make_mut(envelope).values.get_mut(2)
+            && let Some(snapshot) = Arc::make_mut(source).values.get_mut(4)
         {
             *snapshot = Value::String(mark.text());
         }
@@ -230,14 +247,15 @@ impl Emitter {
         let (total, place) = count.count(collection);
         let id = format!("{}:{}", count.xid, moment.lsn);
         let values = vec![Value::string(id), Value::Int64(total), Value::Int64(place)];
-        Value::Struct(Box::new(Struct { schema: Arc::clone(&self.schemas.transaction), values }))
+        Value::Struct(Arc::new(Struct { schema: Arc::clone(&self.schemas.transaction), values }))
     }
 
     /// A record of a table.
     pub(super) fn record(&self, table: &Table, key: Value, value: Value, own: Option<Header>) -> SourceRecord {
-        let mut headers = Headers::with_capacity(self.headers.len() + usize::from(own.is_some()));
-        headers.extend(own);
-        headers.extend_from_slice(&self.headers);
+        let headers = match own {
+            None => self.headers.clone(),
+            Some(own) => std::iter::once(own).chain(self.headers.iter().cloned()).collect(),
+        };
         SourceRecord {
             topic: Arc::clone(&table.topic),
             partition: None,

@@ -37,7 +37,7 @@ fn named(schema: Schema, name: String) -> Arc<Schema> {
 }
 
 fn structure(schema: &Arc<Schema>, values: Vec<Value>) -> Value {
-    Value::Struct(Box::new(Struct { schema: Arc::clone(schema), values }))
+    Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values }))
 }
 
 fn texts(texts: &[String]) -> Value {

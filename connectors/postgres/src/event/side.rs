@@ -6,7 +6,7 @@ use levada_connector_api::{Bytes, Headers, Schema, SourceRecord, Str, Struct, Va
 use std::sync::Arc;
 
 fn structure(schema: &Arc<Schema>, values: Vec<Value>) -> Value {
-    Value::Struct(Box::new(Struct { schema: Arc::clone(schema), values }))
+    Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values }))
 }
 
 fn record(topic: &Arc<str>, key: Value, value: Value) -> SourceRecord {

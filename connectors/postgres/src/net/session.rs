@@ -18,6 +18,11 @@ use postgres_protocol::{
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// Bytes that input is read into at a time.
+const BLOCK: usize = 64 * 1024;
+/// Bytes that a read has room for at least.
+const LEAST_ROOM: usize = 8 * 1024;
+
 /// Who opens a session.
 #[derive(Clone, Debug)]
 pub struct Login {
@@ -62,7 +67,7 @@ pub fn server_error(action: &str, mut fields: ErrorFields<'_>) -> Error {
 impl Session {
     /// Opens a session for replication on `stream`.
     pub async fn replication(stream: Stream, login: &Login) -> Result<Self> {
-        let mut session = Self { stream, input: BytesMut::with_capacity(64 * 1024) };
+        let mut session = Self { stream, input: BytesMut::with_capacity(BLOCK) };
         let own = [
             ("user", login.user.as_str()),
             ("database", login.database.as_str()),
@@ -195,7 +200,10 @@ impl Session {
 
     /// Reads what there is, at least a byte. Safe to drop.
     pub(super) async fn fill(&mut self) -> Result<()> {
-        self.input.reserve(64 * 1024);
+        // A block is filled by several reads: messages that are kept hold the whole of it.
+        if self.input.capacity() - self.input.len() < LEAST_ROOM {
+            self.input.reserve(BLOCK);
+        }
         if self.stream.read_buf(&mut self.input).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }

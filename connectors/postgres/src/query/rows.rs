@@ -100,7 +100,7 @@ impl Plan {
             let number = std::str::from_utf8(cell).ok().and_then(|text| text.parse().ok());
             position.incrementing = Some(number.ok_or_else(no_number)?);
         }
-        Ok((Value::Struct(Box::new(Struct { schema: Arc::clone(&self.schema), values })), position))
+        Ok((Value::Struct(Arc::new(Struct { schema: Arc::clone(&self.schema), values })), position))
     }
 }
 

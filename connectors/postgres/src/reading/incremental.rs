@@ -123,9 +123,9 @@ impl Chunks {
     }
 
     /// A row of a table changed: the chunk's is older.
-    pub fn changed(&mut self, table: &Table, key: &Value) {
+    pub fn changed(&mut self, table: &Table, row: &DecodedRow) {
         if let Some(window) = self.window.as_mut().filter(|window| window.table.id == table.id)
-            && let Some(place) = window.keys.get(&name(key))
+            && let Some(place) = window.keys.get(&name(&table.key_of(row)))
             && let Some(row) = window.rows.get_mut(*place)
         {
             *row = None;

@@ -104,7 +104,7 @@ impl Engine {
         let Some((table, moment)) = event else { return Ok(()) };
         match table.decode(row, owner, None) {
             Ok(decoded) => {
-                streaming.chunks.changed(&table, &table.key_of(&decoded));
+                streaming.chunks.changed(&table, &decoded);
                 let (wish, before) = (self.wish(&table, row, &decoded), self.batch.records.len());
                 self.emitter.insert(&table, decoded, &moment, &mut self.batch);
                 self.wished(wish, before);
@@ -128,7 +128,7 @@ impl Engine {
         match both(&table, old, new, owner) {
             Ok((old, decoded)) => {
                 for row in old.iter().chain([&decoded]) {
-                    streaming.chunks.changed(&table, &table.key_of(row));
+                    streaming.chunks.changed(&table, row);
                 }
                 let (wish, before) = (self.wish(&table, new, &decoded), self.batch.records.len());
                 self.emitter.update(&table, old, decoded, &moment, &mut self.batch);
@@ -151,7 +151,7 @@ impl Engine {
         let Some((table, moment)) = self.event(streaming, oid, lsn, "DELETE").await? else { return Ok(()) };
         match table.decode(old.row, owner, None) {
             Ok(row) => {
-                streaming.chunks.changed(&table, &table.key_of(&row));
+                streaming.chunks.changed(&table, &row);
                 self.emitter.delete(&table, row, &moment, &mut self.batch);
             }
             Err(error) => self.undecoded(error.to_string())?,

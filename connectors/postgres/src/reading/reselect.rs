@@ -3,12 +3,7 @@
 //!
 //! A value is the table's of now, which may be newer than the event, as with Debezium.
 
-use super::{
-    engine::{BATCH_BYTES, Engine},
-    queue::Chunk,
-    stream::Streaming,
-    tables::connect,
-};
+use super::{engine::Engine, queue::Chunk, stream::Streaming, tables::connect};
 use crate::{
     error::{Error, Result},
     event::UNSENT,
@@ -18,6 +13,9 @@ use crate::{
 };
 use levada_connector_api::{Bytes, ErrorKind, Headers, SourceRecord, Value};
 use std::{fmt::Write, pin::pin, sync::Arc, time::Duration};
+
+/// Bytes of values that are read at once.
+const READ_BYTES: usize = 4 << 20;
 
 /// Rows that are read by one query.
 const MOST_ROWS: usize = 256;
@@ -80,7 +78,7 @@ impl Engine {
             if self.shared.stopping() {
                 return Err(Error::Stopped);
             }
-            if let Some(first) = wishes.first().map(|wish| wish.record).filter(|_| self.batch.bytes >= BATCH_BYTES) {
+            if let Some(first) = wishes.first().map(|wish| wish.record).filter(|_| self.batch.bytes >= READ_BYTES) {
                 self.send_ahead(streaming, first, interval).await?;
                 for wish in &mut wishes {
                     wish.record -= first;
@@ -164,7 +162,7 @@ impl Engine {
             let (place, values) =
                 table.decode_fields(&line, &fields).map_err(|error: RowError| Error::Data(error.to_string()))?;
             let wish = group.get(place).ok_or_else(misfit)?;
-            if taken > BATCH_BYTES {
+            if taken > READ_BYTES {
                 unread.push(place);
                 return Ok(());
             }
@@ -184,8 +182,8 @@ impl Engine {
 /// `after` is the second field of an envelope.
 fn set_after(record: &mut SourceRecord, field: usize, value: Value) {
     if let Value::Struct(envelope) = &mut record.value
-        && let Some(Value::Struct(row)) = envelope.values.get_mut(1)
-        && let Some(old) = row.values.get_mut(field)
+        && let Some(Value::Struct(row)) = Arc::make_mut(envelope).values.get_mut(1)
+        && let Some(old) = Arc::make_mut(row).values.get_mut(field)
     {
         *old = value;
         let name = row.schema.fields.get(field).map_or("", |field| &field.name);
@@ -195,7 +193,10 @@ fn set_after(record: &mut SourceRecord, field: usize, value: Value) {
 
 /// The field of that name has its value, whatever the header said of it.
 fn is_here_now(headers: &mut Headers, name: &str) {
-    headers.retain_mut(|header| match &mut header.value {
+    if !headers.iter().any(|header| header.key == *UNSENT) {
+        return;
+    }
+    headers.to_mut().retain_mut(|header| match &mut header.value {
         Value::Array(names) if header.key == *UNSENT => {
             names.retain(|other| !matches!(other, Value::String(other) if *other == *name));
             !names.is_empty()

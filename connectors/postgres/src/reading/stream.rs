@@ -24,6 +24,8 @@ use tokio::time::Instant;
 
 /// Shortest time between two offsets of an idle stream.
 const IDLE_CHECKPOINT: Duration = Duration::from_secs(1);
+/// Longest time for which messages that keep coming are all that is looked at.
+const LOOK_UP: Duration = Duration::from_millis(5);
 
 /// Longest silence towards the server, whatever is waited for.
 const ALIVE: Duration = Duration::from_secs(10);
@@ -78,6 +80,8 @@ pub(super) struct Streaming {
     alive: Duration,
     /// How far apart captured rows are.
     sparse: Sparse,
+    /// When something else than the server's messages was last looked at.
+    looked_at: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +124,7 @@ impl Engine {
             shared: Arc::clone(&self.shared),
             acknowledges: self.acknowledges(),
             sparse: Sparse::default(),
+            looked_at: now,
             alive: self.settings.config.streaming.status_interval.clamp(Duration::from_millis(100), ALIVE),
         };
         // A stream's offsets say nothing of the snapshot before it.
@@ -197,6 +202,9 @@ impl Engine {
                     self.deliver(streaming, interval).await?;
                 }
                 self.blocking(streaming, interval).await?;
+            }
+            if streaming.reads_on().await? {
+                continue;
             }
             self.deliver(streaming, interval).await?;
             self.settle(streaming).await?;
@@ -374,6 +382,22 @@ impl Engine {
 }
 
 impl Streaming {
+    /// Reads what has arrived already, so that it goes into one batch with what came before; `false` when that is nothing, or
+    /// other things have waited long enough.
+    async fn reads_on(&mut self) -> Result<bool> {
+        if self.looked_at.elapsed() > LOOK_UP {
+            self.looked_at = Instant::now();
+            return Ok(false);
+        }
+        tokio::select! {
+            biased;
+            read = self.replication.fill() => read?,
+            () = std::future::ready(()) => return Ok(false),
+        }
+        self.heard_at = Instant::now();
+        Ok(true)
+    }
+
     /// Whether no transaction is under way, nor one to come of which a part was sent before.
     pub(super) fn idle_between(&self) -> bool {
         self.transaction.is_none() && self.sent.is_none()

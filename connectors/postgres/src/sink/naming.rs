@@ -212,6 +212,7 @@ fn unquote(text: &str) -> Option<(String, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use levada_connector_api::Headers;
 
     fn table(text: &str, fold: bool) -> Result<(Option<String>, String), String> {
         parse(text, fold, "d", "table.name.format").map(|table| (table.schema, table.name))
@@ -275,7 +276,7 @@ mod tests {
             value: Value::Null,
             timestamp: 0,
             timestamp_type: levada_connector_api::TimestampType::CreateTime,
-            headers: Vec::new(),
+            headers: Headers::new(),
             original_topic: None,
         }
     }

@@ -343,6 +343,7 @@ mod tests {
         naming::TableName,
         schema::Column,
     };
+    use levada_connector_api::Headers;
     use levada_connector_api::{Schema, SchemaType, TimestampType};
 
     fn table() -> Arc<Table> {
@@ -382,7 +383,7 @@ mod tests {
             value: Value::Null,
             timestamp: 0,
             timestamp_type: TimestampType::CreateTime,
-            headers: Vec::new(),
+            headers: Headers::new(),
             original_topic: None,
         }
     }

@@ -199,12 +199,12 @@ impl Table {
             KeyPart::Extra(index) => row.extra.get(*index).cloned().unwrap_or_default(),
         };
         let values = key.parts.iter().map(part).collect();
-        Value::Struct(Box::new(Struct { schema: Arc::clone(&key.schema), values }))
+        Value::Struct(Arc::new(Struct { schema: Arc::clone(&key.schema), values }))
     }
 
     /// The row as a struct.
     pub fn value_of(&self, row: DecodedRow) -> Value {
-        Value::Struct(Box::new(Struct { schema: Arc::clone(&self.value_schema), values: row.values }))
+        Value::Struct(Arc::new(Struct { schema: Arc::clone(&self.value_schema), values: row.values }))
     }
 }
 

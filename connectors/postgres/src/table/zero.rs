@@ -36,11 +36,11 @@ pub fn missing(schema: &Schema) -> Value {
         // A number without a scale of its own: 0, whose bytes are one.
         SchemaType::Struct if schema.name.as_deref() == Some("io.debezium.data.VariableScaleDecimal") => {
             let values = vec![Value::Int32(0), Value::Bytes(Bytes::from_static(&[0]))];
-            Value::Struct(Box::new(Struct { schema: Arc::new(schema.clone()), values }))
+            Value::Struct(Arc::new(Struct { schema: Arc::new(schema.clone()), values }))
         }
         SchemaType::Struct => {
             let values = schema.fields.iter().map(|field| missing(&field.schema)).collect();
-            Value::Struct(Box::new(Struct { schema: Arc::new(schema.clone()), values }))
+            Value::Struct(Arc::new(Struct { schema: Arc::new(schema.clone()), values }))
         }
     }
 }

@@ -42,8 +42,8 @@ fn structure() -> Case {
     (outer.version, outer.doc) = (Some(3), Some("a doc".to_owned()));
     outer.parameters.insert("p".to_owned(), "v".to_owned());
     let nested = Struct { schema: inner, values: vec![Value::Int64(7)] };
-    let values = vec![Value::Int32(1), Value::Null, Value::string("x"), Value::Struct(Box::new(nested)), Value::Null];
-    (Some(outer.clone()), Value::Struct(Box::new(Struct { schema: Arc::new(outer), values })))
+    let values = vec![Value::Int32(1), Value::Null, Value::string("x"), Value::Struct(Arc::new(nested)), Value::Null];
+    (Some(outer.clone()), Value::Struct(Arc::new(Struct { schema: Arc::new(outer), values })))
 }
 
 fn case(name: &str) -> Case {

@@ -80,7 +80,7 @@ fn sink_record(spec: &SinkTaskSpec, partition: &TopicPartition, record: Consumed
         .value_converter
         .to_connect(topic, record.value)
         .map_err(|error| (Stage::ValueConverter, spec.value_converter.class().to_owned(), error))?;
-    let mut headers = Vec::new();
+    let mut headers = Vec::with_capacity(record.headers.len());
     for header in record.headers {
         let SchemaAndValue { schema, value } = spec
             .header_converter
@@ -98,7 +98,7 @@ fn sink_record(spec: &SinkTaskSpec, partition: &TopicPartition, record: Consumed
         value: value.value,
         timestamp: record.timestamp,
         timestamp_type: record.timestamp_type,
-        headers,
+        headers: headers.into(),
         original_topic: None,
     })
 }

@@ -6,7 +6,7 @@ use crate::connect::{
     converter::{ConvertError, HeaderConverter},
     task::{FailedRecord, Shared, Stage, TaskFailure, Tried, with_retries},
 };
-use levada_connector_api::{ConnectorError, Headers, SourceRecord};
+use levada_connector_api::{ConnectorError, Header, Headers, SourceRecord};
 use std::sync::Arc;
 
 /// Bytes of a key that an error's text shows.
@@ -29,6 +29,8 @@ pub(super) struct RecordSender {
     key: Vec<u8>,
     value: Vec<u8>,
     headers: Vec<ProducerHeader>,
+    /// What `headers` was made of: a source that gives all its records the same pays for them once.
+    headers_of: Option<(Headers, Arc<str>)>,
     active_topic: Option<Arc<str>>,
     active_count: u64,
 }
@@ -64,11 +66,14 @@ impl RecordSender {
             Ok(value) => value,
             Err(error) => return failed(Stage::ValueConverter, spec.value_converter.class(), error),
         };
-        self.headers.clear();
-        if !record.headers.is_empty()
-            && let Err(error) = convert_headers(&*spec.header_converter, topic, &record.headers, &mut self.headers)
-        {
-            return failed(Stage::HeaderConverter, spec.header_converter.class(), error);
+        let known = |(headers, of): &(Headers, Arc<str>)| headers.is_shared_with(&record.headers) && of == topic;
+        if !self.headers_of.as_ref().is_some_and(known) {
+            (self.headers_of, self.headers) = (None, Vec::new());
+            match convert_headers(&*spec.header_converter, topic, &record.headers) {
+                Ok(headers) => self.headers = headers,
+                Err(error) => return failed(Stage::HeaderConverter, spec.header_converter.class(), error),
+            }
+            self.headers_of = Some((record.headers.clone(), Arc::clone(topic)));
         }
         let outgoing = ProducerRecord {
             topic,
@@ -113,7 +118,8 @@ impl RecordSender {
 
     /// Lets go of buffers.
     pub(super) fn rest(&mut self) {
-        (self.key, self.value, self.headers) = (Vec::new(), Vec::new(), Vec::new());
+        (self.key, self.value) = (Vec::new(), Vec::new());
+        (self.headers, self.headers_of) = (Vec::new(), None);
     }
 
     /// Brings the counters per topic up to date; called after each batch.
@@ -170,13 +176,12 @@ fn convert_headers(
     converter: &dyn HeaderConverter,
     topic: &str,
     headers: &Headers,
-    out: &mut Vec<ProducerHeader>,
-) -> Result<(), ConvertError> {
-    for header in headers {
+) -> Result<Vec<ProducerHeader>, ConvertError> {
+    let convert = |header: &Header| {
         let value = converter.from_connect_header(topic, header)?;
-        out.push(ProducerHeader { key: header.key.clone(), value });
-    }
-    Ok(())
+        Ok(ProducerHeader { key: header.key.clone(), value })
+    };
+    headers.iter().map(convert).collect()
 }
 
 fn give_up(

@@ -40,7 +40,7 @@ pub(super) fn into_field_value(field: &Field, value: Value, replace: bool) -> Va
 
 /// A struct value.
 pub(super) fn structure(schema: Arc<Schema>, values: Vec<Value>) -> Value {
-    Value::Struct(Box::new(Struct { schema, values }))
+    Value::Struct(Arc::new(Struct { schema, values }))
 }
 
 /// What a transform works on: the two modes of every Connect transform.
@@ -48,7 +48,7 @@ pub(super) enum Taken {
     /// No value at all; the record is as it was.
     Null,
     /// A value with a schema that is a struct.
-    Struct(Box<Struct>),
+    Struct(Struct),
     /// A map without a schema.
     Map(Vec<(Value, Value)>),
 }
@@ -58,7 +58,7 @@ pub(super) fn take<R: ConnectRecord>(record: &mut R, part: Part, purpose: &str) 
     let (schema, value) = record.part_mut(part);
     match (schema.is_some(), std::mem::take(value)) {
         (_, Value::Null) => Ok(Taken::Null),
-        (true, Value::Struct(value)) => Ok(Taken::Struct(value)),
+        (true, Value::Struct(value)) => Ok(Taken::Struct(Arc::unwrap_or_clone(value))),
         (false, Value::Map(map)) => Ok(Taken::Map(map)),
         (true, other) => Err(only("Struct objects", purpose, &other)),
         (false, other) => Err(only("Map objects in absence of a schema", purpose, &other)),

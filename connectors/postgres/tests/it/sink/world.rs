@@ -2,8 +2,8 @@
 
 use crate::server::Server;
 use levada_connector_api::{
-    Config, Result, Schema, SchemaType, SinkConnector, SinkRecord, SourceRecord, Struct, TimestampType, TopicPartition,
-    Value,
+    Config, Headers, Result, Schema, SchemaType, SinkConnector, SinkRecord, SourceRecord, Struct, TimestampType,
+    TopicPartition, Value,
     testkit::{GroupOffsets, SinkRun},
 };
 use levada_connector_postgres::sinks;
@@ -65,7 +65,7 @@ pub fn structure(fields: &[Given]) -> (Option<Arc<Schema>>, Value) {
     let schema = Schema::structure(fields.iter().map(|(name, schema, _)| (*name, Arc::new(schema.clone()))));
     let schema = Arc::new(schema);
     let values = fields.iter().map(|(_, _, value)| value.clone()).collect();
-    let value = Value::Struct(Box::new(Struct { schema: Arc::clone(&schema), values }));
+    let value = Value::Struct(Arc::new(Struct { schema: Arc::clone(&schema), values }));
     (Some(schema), value)
 }
 
@@ -83,7 +83,7 @@ pub fn record(offset: i64, key: &[Given], value: &[Given]) -> SinkRecord {
         value,
         timestamp: 0,
         timestamp_type: TimestampType::CreateTime,
-        headers: Vec::new(),
+        headers: Headers::new(),
         original_topic: None,
     }
 }

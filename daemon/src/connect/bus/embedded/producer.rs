@@ -165,7 +165,8 @@ impl EmbeddedProducer {
         }
         self.open_bytes = self.open_bytes.saturating_sub(open.builder.size());
         let sent = self.producer.send(slot, open.builder, first);
-        sent.map_err(|error| bus_error("produce", error))?;
+        let buffer = sent.map_err(|error| bus_error("produce", error))?;
+        self.keep(buffer);
         if self.producer.is_revoked() { Err(BusError::Revoked) } else { Ok(()) }
     }
 
@@ -182,13 +183,17 @@ impl EmbeddedProducer {
         Ok(())
     }
 
+    /// Keeps a buffer for a batch to come.
+    fn keep(&mut self, buffer: Option<Vec<u8>>) {
+        let large = buffer.filter(|buffer| buffer.capacity() >= self.options.batch_bytes / 2);
+        if self.spare.len() < SPARE_BUFFERS {
+            self.spare.extend(large);
+        }
+    }
+
     fn collect(&mut self) {
         for completion in self.producer.take_completed() {
-            if let Some(buffer) = completion.buffer
-                && self.spare.len() < SPARE_BUFFERS
-            {
-                self.spare.push(buffer);
-            }
+            self.keep(completion.buffer);
             match completion.result {
                 Ok(_) => {
                     self.tracker.done(completion.tag);

@@ -1,6 +1,6 @@
 //! Schemas that were converted lately, both ways. Bounded by `schemas.cache.size`.
 
-use super::tree::Json;
+use super::{plan::Plan, tree::Json};
 use crate::connect::converter::ConvertError;
 use levada_connector_api::Schema;
 use parking_lot::Mutex;
@@ -23,13 +23,31 @@ type Head = (Box<[u8]>, Arc<Schema>);
 pub(super) struct SchemaCache {
     size: usize,
     written: Mutex<Vec<Written>>,
+    plans: Mutex<Vec<Arc<Plan>>>,
     read: Mutex<Vec<(Json, Arc<Schema>)>>,
     heads: Mutex<Vec<Head>>,
 }
 
 impl SchemaCache {
     pub(super) fn new(size: usize) -> Self {
-        Self { size: size.min(MOST), written: Mutex::default(), read: Mutex::default(), heads: Mutex::default() }
+        Self {
+            size: size.min(MOST),
+            written: Mutex::default(),
+            plans: Mutex::default(),
+            read: Mutex::default(),
+            heads: Mutex::default(),
+        }
+    }
+
+    /// The plan for structs of `schema`, made by `make` when it isn't known; `None` where there is none or nothing is kept.
+    pub(super) fn plan(&self, schema: &Arc<Schema>, make: impl FnOnce() -> Option<Arc<Plan>>) -> Option<Arc<Plan>> {
+        let mut plans = self.plans.lock();
+        if let Some(plan) = plans.iter().find(|plan| plan.is_of(schema)) {
+            return Some(Arc::clone(plan));
+        }
+        let plan = make().filter(|_| self.size > 0)?;
+        put(&mut plans, self.size, Arc::clone(&plan));
+        Some(plan)
     }
 
     /// Appends the JSON of `schema`, made by `write` when it isn't known.

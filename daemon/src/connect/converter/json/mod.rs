@@ -6,6 +6,7 @@
 
 mod cache;
 mod envelope;
+mod plan;
 mod read;
 mod schema;
 mod tree;
@@ -15,6 +16,7 @@ use super::{ConvertError, Converter, HeaderConverter, SchemaAndValue};
 use bytes::Bytes;
 use cache::SchemaCache;
 use levada_connector_api::{Config, Header, Schema, Value};
+use plan::Plan;
 use std::sync::Arc;
 use tree::Json;
 use write::Style;
@@ -119,7 +121,7 @@ impl JsonConverter {
             return Ok(false);
         }
         if !self.options.schemas_enable {
-            self.style().value(value, schema.map(AsRef::as_ref), out)?;
+            self.payload(schema, value, out)?;
             return Ok(true);
         }
         out.extend_from_slice(b"{\"schema\":");
@@ -128,9 +130,18 @@ impl JsonConverter {
             Some(schema) => self.cache.write(schema, out, |out| schema::write(schema, None, self.style(), out))?,
         }
         out.extend_from_slice(b",\"payload\":");
-        self.style().value(value, schema.map(AsRef::as_ref), out)?;
+        self.payload(schema, value, out)?;
         out.push(b'}');
         Ok(true)
+    }
+
+    fn payload(&self, schema: Option<&Arc<Schema>>, value: &Value, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+        if let (Some(schema), Value::Struct(value)) = (schema, value)
+            && let Some(plan) = self.cache.plan(schema, || Plan::of(schema, self.style()))
+        {
+            return plan.write(value, out);
+        }
+        self.style().value(value, schema.map(AsRef::as_ref), out)
     }
 
     fn read(&self, bytes: Option<Bytes>) -> Result<SchemaAndValue, ConvertError> {

@@ -48,7 +48,7 @@ pub(super) fn with_schema(
             for field in &schema.fields {
                 values.push(read(json.get(&field.name).unwrap_or(&Json::Null), &field.schema)?);
             }
-            Some(Value::Struct(Box::new(Struct { schema: schema.clone(), values })))
+            Some(Value::Struct(Arc::new(Struct { schema: schema.clone(), values })))
         }
         _ => None,
     };

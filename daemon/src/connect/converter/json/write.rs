@@ -3,7 +3,7 @@
 use super::{super::ConvertError, DecimalFormat};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use levada_connector_api::{
-    Schema, SchemaType, Value,
+    Schema, SchemaType, Struct, Value,
     java_text::{self, Double, Float},
     schema::logical,
 };
@@ -39,23 +39,27 @@ impl Style {
         match (schema.kind, value) {
             (SchemaType::Array, Value::Array(items)) => self.array(items, schema.value_schema.as_deref(), out),
             (SchemaType::Map, Value::Map(entries)) => self.map(entries, schema, out),
-            (SchemaType::Struct, Value::Struct(value)) => {
-                out.push(b'{');
-                for (index, (field, value)) in value.schema.fields.iter().zip(&value.values).enumerate() {
-                    separate(index, out);
-                    text(&field.name, out);
-                    out.push(b':');
-                    self.value(value, Some(&field.schema), out)?;
-                }
-                out.push(b'}');
-                Ok(())
-            }
+            (SchemaType::Struct, Value::Struct(value)) => self.structure(value, out),
             (kind, value) if fits(kind, value) => self.schemaless(value, out),
             (kind, _) => Err(ConvertError::new(format!("the value is not of the schema's type {}", type_name(kind)))),
         }
     }
 
-    fn schemaless(self, value: &Value, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+    /// The fields of a struct, by its own schema.
+    pub(super) fn structure(self, value: &Struct, out: &mut Vec<u8>) -> Result<(), ConvertError> {
+        out.push(b'{');
+        for (index, (field, value)) in value.schema.fields.iter().zip(&value.values).enumerate() {
+            separate(index, out);
+            text(&field.name, out);
+            out.push(b':');
+            self.value(value, Some(&field.schema), out)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// A value as it is.
+    pub(super) fn schemaless(self, value: &Value, out: &mut Vec<u8>) -> Result<(), ConvertError> {
         match value {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Boolean(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
@@ -69,11 +73,7 @@ impl Style {
             Value::Bytes(value) => base64(value, out),
             Value::Array(items) => return self.array(items, None, out),
             Value::Map(entries) => return self.map_of(entries, None, None, out),
-            Value::Struct(value) => {
-                let schema = Schema { kind: SchemaType::Struct, ..Schema::new(SchemaType::Struct) };
-                let whole = Value::Struct(value.clone());
-                return self.value(&whole, Some(&schema), out);
-            }
+            Value::Struct(value) => return self.structure(value, out),
         }
         Ok(())
     }
@@ -148,7 +148,8 @@ fn separate(index: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn fits(kind: SchemaType, value: &Value) -> bool {
+/// Whether a value is of a type that is neither made of others nor written in another way.
+pub(super) fn fits(kind: SchemaType, value: &Value) -> bool {
     matches!(
         (kind, value),
         (SchemaType::Int8, Value::Int8(_))
@@ -205,55 +206,53 @@ fn base64(bytes: &[u8], out: &mut Vec<u8>) {
 pub(super) fn text(value: &str, out: &mut Vec<u8>) {
     out.reserve(value.len() + 2);
     out.push(b'"');
-    let mut rest = value;
+    let mut rest = value.as_bytes();
     loop {
-        let plain = plain_prefix(rest.as_bytes());
-        // All bytes that end it begin a character.
-        let (run, from) = rest.split_at_checked(plain).unwrap_or((rest, ""));
-        out.extend_from_slice(run.as_bytes());
-        let mut chars = from.chars();
-        let Some(c) = chars.next() else { break };
-        escape(c, out);
-        rest = chars.as_str();
+        // Word for word, and of a word with something special in it what comes before that.
+        let plain = if let Some(word) = rest.first_chunk::<WORD>() {
+            let special = special(u64::from_le_bytes(*word));
+            out.extend_from_slice(word);
+            if special == 0 {
+                rest = rest.get(WORD..).unwrap_or_default();
+                continue;
+            }
+            let plain = special.trailing_zeros() as usize / 8;
+            out.truncate(out.len() - (WORD - plain));
+            plain
+        } else {
+            let mut word = [b' '; WORD];
+            for (place, byte) in word.iter_mut().zip(rest) {
+                *place = *byte;
+            }
+            // Behind the end there is nothing special.
+            let plain = rest.len().min(special(u64::from_le_bytes(word)).trailing_zeros() as usize / 8);
+            out.extend_from_slice(rest.get(..plain).unwrap_or_default());
+            plain
+        };
+        rest = rest.get(plain..).unwrap_or_default();
+        let Some(first) = rest.first() else { break };
+        // Only characters of four bytes are special beyond ASCII.
+        let length = if first.is_ascii() { 1 } else { 4 };
+        let (character, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        std::str::from_utf8(character).unwrap_or_default().chars().for_each(|c| escape(c, out));
+        rest = behind;
     }
     out.push(b'"');
 }
 
-/// How many bytes at the start stand for themselves. Looked at in pieces, which the compiler does in vector registers.
-fn plain_prefix(bytes: &[u8]) -> usize {
-    const PIECE: usize = 16;
-    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\' && byte < 0xf0;
-    let pieces = bytes.chunks_exact(PIECE);
-    let whole = pieces.take_while(|piece| piece.iter().fold(true, |all, byte| all & is_plain(*byte))).count() * PIECE;
-    let rest = bytes.get(whole..).unwrap_or_default();
-    if is_plain_word(rest) {
-        return bytes.len();
-    }
-    whole + rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len())
-}
+/// Bytes that are looked at together.
+const WORD: usize = 8;
 
-/// Whether fewer than 16 bytes, as names of fields have, all stand for themselves: as two words instead of one by one.
-fn is_plain_word(bytes: &[u8]) -> bool {
+/// The highest bit of each byte that does not stand for itself: quotes, backslashes, control characters, first bytes of characters
+/// beyond the first plane. Bytes above such a one may be told wrongly.
+fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
-    // The bits of a byte that is to be escaped, at its highest; of others perhaps too where a lower one has some.
-    let special = |word: u64| {
-        let (quote, backslash) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let beyond = word & (word << 1) & (word << 2) & (word << 3);
-        (zero(quote) | zero(backslash) | control | beyond) & HIGH
-    };
-    if let Some((first, rest)) = bytes.split_first_chunk() {
-        let Some(last) = bytes.last_chunk() else { return false };
-        let second = if rest.is_empty() { 0 } else { special(u64::from_le_bytes(*last)) };
-        return bytes.len() < 16 && special(u64::from_le_bytes(*first)) | second == 0;
-    }
-    let mut word = [b' '; 8];
-    for (place, byte) in word.iter_mut().zip(bytes) {
-        *place = *byte;
-    }
-    special(u64::from_le_bytes(word)) == 0
+    let (quote, backslash) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let beyond = word & (word << 1) & (word << 2) & (word << 3);
+    (zero(quote) | zero(backslash) | control | beyond) & HIGH
 }
 
 fn escape(c: char, out: &mut Vec<u8>) {
@@ -278,16 +277,34 @@ fn escape(c: char, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
+    /// As the writer's words do it, one character after the other.
+    fn slowly(value: &str) -> Vec<u8> {
+        let mut out = vec![b'"'];
+        for c in value.chars() {
+            if c < ' ' || c == '"' || c == '\\' || c > '\u{ffff}' {
+                escape(c, &mut out);
+            } else {
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+        out.push(b'"');
+        out
+    }
+
     #[test]
-    fn every_byte_is_told_at_every_place() {
-        for len in 0..40 {
-            assert_eq!(plain_prefix(&vec![b'a'; len]), len);
-            for place in 0..len {
-                for byte in 0..=255u8 {
-                    let mut bytes = vec![b'a'; len];
-                    bytes[place] = byte;
-                    let plain = byte >= 0x20 && byte != b'"' && byte != b'\\' && byte < 0xf0;
-                    assert_eq!(plain_prefix(&bytes), if plain { len } else { place }, "{byte} at {place} of {len}");
+    fn every_character_is_told_at_every_place() {
+        let ascii = (0..128u8).map(char::from);
+        for c in
+            ascii.chain(['\u{80}', '\u{a0}', '\u{7ff}', '\u{800}', '\u{ffff}', '\u{10000}', '\u{1f600}', '\u{10ffff}'])
+        {
+            for len in 0..20 {
+                for place in 0..=len {
+                    for other in ["a", "\"", "\u{7f}", "é", "\u{1f600}"] {
+                        let value = format!("{}{c}{}", other.repeat(place), other.repeat(len - place));
+                        let mut out = Vec::new();
+                        text(&value, &mut out);
+                        assert_eq!(out, slowly(&value), "{value:?}");
+                    }
                 }
             }
         }

@@ -91,7 +91,7 @@ impl Plugin for HeaderFrom {
                 }
                 if config.operation == Operation::Copy {
                     let schema = Arc::clone(&value.schema);
-                    record.set_part(self.part, Some(schema), Value::Struct(value));
+                    record.set_part(self.part, Some(schema), Value::Struct(Arc::new(value)));
                 } else {
                     let updated = self.schemas.get(&value.schema, (), |schema| remaining(config, schema))?;
                     let kept = value.schema.fields.iter().zip(value.values);

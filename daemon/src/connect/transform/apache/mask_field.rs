@@ -10,6 +10,7 @@ use crate::connect::{
 use levada_connector_api::{
     ConnectorConfig, ConnectorError, Result, Schema, Value, config::KeyError, java_text, logical,
 };
+use std::sync::Arc;
 
 #[derive(Debug, ConnectorConfig)]
 pub(super) struct Config {
@@ -71,7 +72,7 @@ impl Plugin for MaskField {
                     let read = field_value(field, value, self.config.replace_null);
                     *value = if self.is_masked(&field.name) { self.masked(Some(&field.schema), &read)? } else { read };
                 }
-                record.set_part(self.part, Some(schema), Value::Struct(value));
+                record.set_part(self.part, Some(schema), Value::Struct(Arc::new(value)));
             }
         }
         Ok(Some(record))

@@ -6,6 +6,7 @@ use crate::connect::transform::{
     values::{into_field_value, java_class},
 };
 use levada_connector_api::{ConnectorConfig, ConnectorError, Result, Schema, Value, config::KeyError};
+use std::sync::Arc;
 
 #[derive(Debug, ConnectorConfig)]
 pub(super) struct Config {
@@ -53,6 +54,7 @@ impl Plugin for SetSchemaMetadata {
             Ok(updated)
         })?;
         if let Value::Struct(value) = value {
+            let value = Arc::make_mut(value);
             for (field, value) in updated.fields.iter().zip(&mut value.values) {
                 *value = into_field_value(field, std::mem::take(value), *replace_null);
             }

@@ -144,7 +144,7 @@ impl TimestampConverter {
         if let Some(Value::Struct(default)) = &schema.default {
             let values = self.values((**default).clone())?;
             let fields = Arc::new(updated.clone());
-            updated.default = Some(Value::Struct(Box::new(Struct { schema: fields, values })));
+            updated.default = Some(Value::Struct(Arc::new(Struct { schema: fields, values })));
         }
         Ok(updated)
     }
@@ -229,7 +229,7 @@ impl Plugin for TimestampConverter {
                 let mut cache = std::mem::take(&mut self.schemas);
                 let updated = cache.get(&value.schema, (), |schema| self.updated(schema));
                 self.schemas = cache;
-                let values = self.values(*value)?;
+                let values = self.values(value)?;
                 put_struct(&mut record, self.part, updated?, values);
             }
         }

@@ -249,7 +249,7 @@ impl ExtractNewRecordState {
         self.route(&mut record, text_field(&row, &self.config.route_by_field))?;
         let (fields, delete) = (&self.fields, self.delete);
         let schema = self.schemas.get(&envelope.schema, state, |envelope| flat(envelope, state, fields, delete))?;
-        let mut values = row.values;
+        let mut values = row.values.clone();
         if self.config.replace_null && self.delete == Delete::Rewrite {
             for (field, value) in row.schema.fields.iter().zip(&mut values) {
                 if let (Some(default), Value::Null) = (&field.schema.default, &value) {
