@@ -95,7 +95,7 @@ pub struct StreamingConfig {
     /// Most records between reading and the log.
     #[config(key = "max.queue.size", default = "8192", min = 1, group = "Queue")]
     pub max_queue: i32,
-    /// Most bytes between reading and the log; 0 is 64 MiB.
+    /// Most bytes between reading and the log; 0 is 2 MiB.
     #[config(key = "max.queue.size.in.bytes", default = "0", min = 0, group = "Queue")]
     pub max_queue_bytes: i64,
     /// Has no effect: a poll waits for records, not for time.
