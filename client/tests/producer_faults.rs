@@ -174,6 +174,27 @@ async fn every_record_is_written_once_and_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_small_batch_gives_its_large_buffer_back() {
+    let broker = FaultyBroker::new(1, 0);
+    let mut producer = producer(&broker, Arc::new(OpenGate)).await;
+    let slot = producer.open(&topic(), 0);
+    let mut small = RecordBatchBuilder::new(Vec::with_capacity(1 << 20));
+    small.append(1, None, Some(b"small"), []).unwrap();
+    let buffer = producer.send(slot, small, 0).unwrap();
+    assert_eq!(buffer.map(|buffer| buffer.capacity()), Some(1 << 20));
+    let first = producer.in_flight_bytes();
+    assert!(first < 100, "{first}");
+    let value = vec![b'v'; 600_000];
+    let mut large = RecordBatchBuilder::new(Vec::with_capacity(1 << 20));
+    large.append(1, None, Some(&value), []).unwrap();
+    assert!(producer.send(slot, large, 1).unwrap().is_none());
+    assert!(producer.in_flight_bytes() > 600_000 + first);
+    finish(&mut producer).await;
+    assert_eq!(producer.in_flight_bytes(), 0);
+    assert_eq!(broker.log.lock().values[&0], ["small", std::str::from_utf8(&value).unwrap()]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_forgotten_producer_goes_on_under_a_new_id() {
     let broker = FaultyBroker::new(1, 0);
     let mut producer = producer(&broker, Arc::new(OpenGate)).await;

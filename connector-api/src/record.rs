@@ -35,6 +35,11 @@ impl Headers {
         Arc::make_mut(self.0.get_or_insert_default())
     }
 
+    /// Whether others have the same ones in memory.
+    pub fn is_shared(&self) -> bool {
+        self.0.as_ref().is_some_and(|headers| Arc::strong_count(headers) > 1)
+    }
+
     /// Whether both are the same in memory, and so surely equal.
     pub fn is_shared_with(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -167,5 +172,24 @@ impl SinkRecord {
     /// The topic that `partition` and `offset` belong to: the one it was read from, whatever transforms made of its name.
     pub fn original_topic(&self) -> &Arc<str> {
         self.original_topic.as_ref().unwrap_or(&self.topic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_shared_headers_is_nobody_elses() {
+        let header = |key: &'static str| Header { key: Str::from_static(key), schema: None, value: Value::Null };
+        let first = Headers::from(vec![header("a")]);
+        let mut second = first.clone();
+        assert!(first.is_shared() && first.is_shared_with(&second));
+        second.push(header("b"));
+        assert!(!first.is_shared() && !first.is_shared_with(&second));
+        assert_eq!((first.len(), second.len()), (1, 2));
+        second.to_mut().clear();
+        assert_eq!(second, Headers::new());
+        assert!(!Headers::new().is_shared_with(&Headers::new()));
     }
 }

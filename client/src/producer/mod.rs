@@ -34,7 +34,7 @@ use std::{
 };
 
 /// Bytes that a batch may leave unused of its buffer, besides as many as it uses.
-const SMALL: usize = 4096;
+const MOST_UNUSED: usize = 4096;
 
 /// Runs a submission unless the owner's right to write has ended; says whether it ran.
 pub trait Gate: Send + Sync {
@@ -223,7 +223,7 @@ impl Producer {
                 cause: error.to_string(),
             }
         })?;
-        let (bytes, spare) = if bytes.capacity() > 2 * bytes.len() + SMALL {
+        let (bytes, spare) = if bytes.capacity() > 2 * bytes.len() + MOST_UNUSED {
             (Bytes::copy_from_slice(&bytes), Some(bytes))
         } else {
             (Bytes::from(bytes), None)

@@ -89,10 +89,10 @@ pub struct StreamingConfig {
     /// Time between the end of the snapshot and streaming.
     #[config(key = "streaming.delay.ms", default = "0", importance = "low", group = "Streaming")]
     pub streaming_delay: Duration,
-    /// Most records of one poll.
+    /// Most records of one poll; it also ends at about 256 KiB.
     #[config(key = "max.batch.size", default = "2048", min = 1, group = "Queue")]
     pub max_batch: i32,
-    /// Most records between reading and the log.
+    /// Most records between reading and the log; the limit by bytes usually comes first.
     #[config(key = "max.queue.size", default = "8192", min = 1, group = "Queue")]
     pub max_queue: i32,
     /// Most bytes between reading and the log; 0 is 2 MiB.

@@ -112,6 +112,14 @@ pub struct Moment {
     pub mark: SnapshotMark,
 }
 
+/// A block `source`, and what it is of.
+struct SharedBlock {
+    moment: Moment,
+    schema: Str,
+    table: Str,
+    block: Arc<Struct>,
+}
+
 /// Makes records.
 pub struct Emitter {
     pub(super) options: EmitterOptions,
@@ -128,8 +136,8 @@ pub struct Emitter {
     database: Str,
     /// Where texts are written.
     text: String,
-    /// The block `source` of the last row that was not of the stream, and what it is of: most rows of a snapshot share it.
-    shared: Option<(Moment, Str, Str, Arc<Struct>)>,
+    /// The block `source` of the last row that was not of the stream: most rows of a snapshot share it.
+    shared: Option<SharedBlock>,
 }
 
 impl Emitter {
@@ -187,13 +195,18 @@ impl Emitter {
         if moment.mark == SnapshotMark::Streaming {
             return Value::Struct(Arc::new(self.source_block(moment, schema, table)));
         }
-        if let Some((of, schema_of, table_of, block)) = &self.shared
-            && (of, schema_of, table_of) == (moment, schema, table)
+        if let Some(shared) = &self.shared
+            && (&shared.moment, &shared.schema, &shared.table) == (moment, schema, table)
         {
-            return Value::Struct(Arc::clone(block));
+            return Value::Struct(Arc::clone(&shared.block));
         }
         let block = Arc::new(self.source_block(moment, schema, table));
-        self.shared = Some((moment.clone(), schema.clone(), table.clone(), Arc::clone(&block)));
+        self.shared = Some(SharedBlock {
+            moment: moment.clone(),
+            schema: schema.clone(),
+            table: table.clone(),
+            block: Arc::clone(&block),
+        });
         Value::Struct(block)
     }
 

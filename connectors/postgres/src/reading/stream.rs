@@ -193,7 +193,8 @@ impl Engine {
     async fn pump(&mut self, streaming: &mut Streaming) -> Result<()> {
         let interval = self.settings.config.streaming.status_interval.max(Duration::from_millis(100));
         loop {
-            while let Some(frame) = streaming.replication.ready()? {
+            let mut looks = false;
+            while !looks && let Some(frame) = streaming.replication.ready()? {
                 let (frame, length) = streaming.sparse.taken(frame);
                 let records = self.batch.records.len();
                 self.frame(streaming, frame, interval).await?;
@@ -202,9 +203,16 @@ impl Engine {
                     self.deliver(streaming, interval).await?;
                 }
                 self.blocking(streaming, interval).await?;
+                looks = streaming.idle_between() && streaming.looks();
             }
-            if streaming.reads_on().await? {
-                continue;
+            match streaming.reads_on(looks).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
+                    // What came before is whole.
+                    self.deliver(streaming, interval).await?;
+                    return Err(error);
+                }
             }
             self.deliver(streaming, interval).await?;
             self.settle(streaming).await?;
@@ -382,10 +390,17 @@ impl Engine {
 }
 
 impl Streaming {
+    /// Whether signals or a chunk are due, which are taken between two transactions only.
+    fn looks(&self) -> bool {
+        let due = self.chunks.wake().map_or(self.signals.look, |wake| wake.min(self.signals.look));
+        let now = Instant::now();
+        due <= now && now - self.looked_at > LOOK_UP
+    }
+
     /// Reads what has arrived already, so that it goes into one batch with what came before; `false` when that is nothing, or
     /// other things have waited long enough.
-    async fn reads_on(&mut self) -> Result<bool> {
-        if self.looked_at.elapsed() > LOOK_UP {
+    async fn reads_on(&mut self, looks: bool) -> Result<bool> {
+        if looks || self.looked_at.elapsed() > LOOK_UP {
             self.looked_at = Instant::now();
             return Ok(false);
         }

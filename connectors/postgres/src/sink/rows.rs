@@ -343,8 +343,7 @@ mod tests {
         naming::TableName,
         schema::Column,
     };
-    use levada_connector_api::Headers;
-    use levada_connector_api::{Schema, SchemaType, TimestampType};
+    use levada_connector_api::{Headers, Schema, SchemaType, TimestampType};
 
     fn table() -> Arc<Table> {
         let column = |name: &str| Column {

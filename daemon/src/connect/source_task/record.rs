@@ -6,7 +6,7 @@ use crate::connect::{
     converter::{ConvertError, HeaderConverter},
     task::{FailedRecord, Shared, Stage, TaskFailure, Tried, with_retries},
 };
-use levada_connector_api::{ConnectorError, Header, Headers, SourceRecord};
+use levada_connector_api::{ConnectorError, Headers, SourceRecord};
 use std::sync::Arc;
 
 /// Bytes of a key that an error's text shows.
@@ -23,14 +23,44 @@ pub(super) enum Sent {
     Stopping,
 }
 
+/// Headers as bytes, and what they were made of: a source that gives all its records the same pays for them once.
+#[derive(Default)]
+struct Converted {
+    headers: Vec<ProducerHeader>,
+    of: Option<(Headers, Arc<str>)>,
+}
+
+impl Converted {
+    /// The headers of a record of `topic`.
+    fn of(
+        &mut self,
+        converter: &dyn HeaderConverter,
+        topic: &Arc<str>,
+        headers: &Headers,
+    ) -> Result<&[ProducerHeader], ConvertError> {
+        let known = |(known, of): &(Headers, Arc<str>)| known.is_shared_with(headers) && of == topic;
+        if self.of.as_ref().is_some_and(known) {
+            return Ok(&self.headers);
+        }
+        self.of = None;
+        self.headers.clear();
+        for header in headers {
+            let value = converter.from_connect_header(topic, header)?;
+            self.headers.push(ProducerHeader { key: header.key.clone(), value });
+        }
+        if headers.is_shared() {
+            self.of = Some((headers.clone(), Arc::clone(topic)));
+        }
+        Ok(&self.headers)
+    }
+}
+
 /// Turns records into bytes; keeps the buffers for it.
 #[derive(Default)]
 pub(super) struct RecordSender {
     key: Vec<u8>,
     value: Vec<u8>,
-    headers: Vec<ProducerHeader>,
-    /// What `headers` was made of: a source that gives all its records the same pays for them once.
-    headers_of: Option<(Headers, Arc<str>)>,
+    headers: Converted,
     active_topic: Option<Arc<str>>,
     active_count: u64,
 }
@@ -66,22 +96,17 @@ impl RecordSender {
             Ok(value) => value,
             Err(error) => return failed(Stage::ValueConverter, spec.value_converter.class(), error),
         };
-        let known = |(headers, of): &(Headers, Arc<str>)| headers.is_shared_with(&record.headers) && of == topic;
-        if !self.headers_of.as_ref().is_some_and(known) {
-            (self.headers_of, self.headers) = (None, Vec::new());
-            match convert_headers(&*spec.header_converter, topic, &record.headers) {
-                Ok(headers) => self.headers = headers,
-                Err(error) => return failed(Stage::HeaderConverter, spec.header_converter.class(), error),
-            }
-            self.headers_of = Some((record.headers.clone(), Arc::clone(topic)));
-        }
+        let headers = match self.headers.of(&*spec.header_converter, topic, &record.headers) {
+            Ok(headers) => headers,
+            Err(error) => return failed(Stage::HeaderConverter, spec.header_converter.class(), error),
+        };
         let outgoing = ProducerRecord {
             topic,
             partition: record.partition,
             key,
             value,
             timestamp: Some(record.timestamp.unwrap_or(now)),
-            headers: &self.headers,
+            headers,
         };
         let batch = loop {
             match producer.append(outgoing) {
@@ -119,7 +144,7 @@ impl RecordSender {
     /// Lets go of buffers.
     pub(super) fn rest(&mut self) {
         (self.key, self.value) = (Vec::new(), Vec::new());
-        (self.headers, self.headers_of) = (Vec::new(), None);
+        self.headers = Converted::default();
     }
 
     /// Brings the counters per topic up to date; called after each batch.
@@ -172,18 +197,6 @@ fn transform(
     Ok(Ok(current))
 }
 
-fn convert_headers(
-    converter: &dyn HeaderConverter,
-    topic: &str,
-    headers: &Headers,
-) -> Result<Vec<ProducerHeader>, ConvertError> {
-    let convert = |header: &Header| {
-        let value = converter.from_connect_header(topic, header)?;
-        Ok(ProducerHeader { key: header.key.clone(), value })
-    };
-    headers.iter().map(convert).collect()
-}
-
 fn give_up(
     shared: &Shared,
     spec: &SourceTaskSpec,
@@ -205,6 +218,53 @@ fn give_up(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::converter::SchemaAndValue;
+    use bytes::Bytes;
+    use levada_connector_api::{Header, Value};
+
+    /// Writes the topic's name and counts; refuses texts.
+    #[derive(Default)]
+    struct Topics(std::sync::atomic::AtomicU32);
+
+    impl HeaderConverter for Topics {
+        fn class(&self) -> &'static str {
+            "Topics"
+        }
+
+        fn from_connect_header(&self, topic: &str, header: &Header) -> Result<Option<Bytes>, ConvertError> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if matches!(header.value, Value::String(_)) {
+                return Err(ConvertError::new("a text"));
+            }
+            Ok(Some(Bytes::copy_from_slice(topic.as_bytes())))
+        }
+
+        fn to_connect_header(&self, _: &str, _: &str, _: Option<Bytes>) -> Result<SchemaAndValue, ConvertError> {
+            Ok(SchemaAndValue::default())
+        }
+    }
+
+    #[test]
+    fn shared_headers_are_converted_once_for_each_topic() {
+        let (converter, mut converted) = (Topics::default(), Converted::default());
+        let one = |value: Value| Headers::from(vec![Header { key: "h".into(), schema: None, value }]);
+        let topics: [Arc<str>; 2] = ["a".into(), "b".into()];
+        let (shared, bad) = (one(Value::Int8(1)), one(Value::string("x")));
+        let kept = (shared.clone(), bad.clone());
+        let mut asked = |topic: &Arc<str>, headers: &Headers| {
+            let headers = converted.of(&converter, topic, headers).map(<[_]>::to_vec);
+            let value = headers.ok().map(|headers| headers.first().and_then(|header| header.value.clone()));
+            (value, converter.0.swap(0, std::sync::atomic::Ordering::Relaxed))
+        };
+        let written = |text: &'static str| Some(Some(Bytes::from_static(text.as_bytes())));
+        assert_eq!(asked(&topics[0], &shared), (written("a"), 1));
+        assert_eq!(asked(&topics[0], &kept.0), (written("a"), 0));
+        assert_eq!(asked(&topics[1], &shared), (written("b"), 1));
+        assert_eq!(asked(&topics[1], &bad), (None, 1));
+        assert_eq!(asked(&topics[1], &bad), (None, 1), "what failed is tried again");
+        assert_eq!(asked(&topics[1], &Headers::new()), (Some(None), 0));
+        assert_eq!(asked(&topics[1], &shared), (written("b"), 1));
+    }
 
     #[test]
     fn a_key_is_shown_by_its_begin_as_text() {

@@ -64,6 +64,8 @@ pub(super) struct EmbeddedProducer {
     report: AckReport,
     open_bytes: usize,
     spare: Vec<Vec<u8>>,
+    /// Largest batch that any of the topics usually has.
+    usual_bytes: usize,
     slots: Vec<TopicPartition>,
 }
 
@@ -91,6 +93,7 @@ impl EmbeddedProducer {
             report: AckReport::default(),
             open_bytes: 0,
             spare: Vec::new(),
+            usual_bytes: 0,
             slots: Vec::new(),
         })
     }
@@ -133,6 +136,7 @@ impl EmbeddedProducer {
             partitions.push(Partition { slot, open: None });
         }
         let batch_bytes = self.options.batch_bytes.min(limit);
+        self.usual_bytes = self.usual_bytes.max(batch_bytes);
         let start = self.topics.len();
         let sticky = start % partitions.len().max(1);
         self.topics.push(TopicState { name, batch_bytes, limit, partitions, sticky });
@@ -185,9 +189,9 @@ impl EmbeddedProducer {
 
     /// Keeps a buffer for a batch to come.
     fn keep(&mut self, buffer: Option<Vec<u8>>) {
-        let large = buffer.filter(|buffer| buffer.capacity() >= self.options.batch_bytes / 2);
+        let fits = |buffer: &Vec<u8>| (self.usual_bytes / 2..=self.usual_bytes * 2).contains(&buffer.capacity());
         if self.spare.len() < SPARE_BUFFERS {
-            self.spare.extend(large);
+            self.spare.extend(buffer.filter(fits));
         }
     }
 

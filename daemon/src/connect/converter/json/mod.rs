@@ -15,7 +15,7 @@ mod write;
 use super::{ConvertError, Converter, HeaderConverter, SchemaAndValue};
 use bytes::Bytes;
 use cache::SchemaCache;
-use levada_connector_api::{Config, Header, Schema, Value};
+use levada_connector_api::{Config, Header, Schema, SchemaType, Value};
 use plan::Plan;
 use std::sync::Arc;
 use tree::Json;
@@ -137,6 +137,7 @@ impl JsonConverter {
 
     fn payload(&self, schema: Option<&Arc<Schema>>, value: &Value, out: &mut Vec<u8>) -> Result<(), ConvertError> {
         if let (Some(schema), Value::Struct(value)) = (schema, value)
+            && schema.kind == SchemaType::Struct
             && let Some(plan) = self.cache.plan(schema, || Plan::of(schema, self.style()))
         {
             return plan.write(value, out);

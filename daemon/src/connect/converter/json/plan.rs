@@ -7,10 +7,26 @@ use super::{
 };
 use levada_connector_api::{Schema, SchemaType, Struct, Value, schema::logical};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-/// A struct and its JSON.
-type Written = (Arc<Struct>, Box<[u8]>);
+/// Fields of a plan with those within them; what is nested beyond is looked at as it comes.
+const MOST_FIELDS: usize = 4096;
+/// Structs within structs of a plan.
+const DEEPEST: usize = 32;
+
+/// Longest JSON of a shared struct that is kept, bytes.
+const LONGEST_SHARED: usize = 4096;
+
+/// A struct that several records share, such as the `source` block of a snapshot's rows.
+#[derive(Debug, Default)]
+enum Shared {
+    #[default]
+    None,
+    /// It came once. The reference keeps nothing but its address from being another's.
+    Seen(Weak<Struct>),
+    /// It came again, and this is its JSON. The reference keeps it from being changed.
+    Written(Arc<Struct>, Box<[u8]>),
+}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -18,9 +34,7 @@ pub(super) struct Plan {
     schema: Arc<Schema>,
     style: Style,
     fields: Box<[Field]>,
-    /// A struct that several records share, such as the `source` block of a snapshot's rows, and its JSON. The reference keeps it
-    /// from being changed.
-    shared: Mutex<Option<Written>>,
+    shared: Mutex<Shared>,
 }
 
 #[derive(Debug)]
@@ -43,12 +57,12 @@ enum Form {
 }
 
 impl Plan {
-    /// Of a struct schema; `None` for others.
-    pub(super) fn of(schema: &Arc<Schema>, style: Style) -> Option<Arc<Self>> {
-        (schema.kind == SchemaType::Struct).then(|| Arc::new(Self::new(schema, style)))
+    /// Of a struct schema.
+    pub(super) fn of(schema: &Arc<Schema>, style: Style) -> Arc<Self> {
+        Self::new(schema, style, 0, &mut MOST_FIELDS.saturating_sub(schema.fields.len()))
     }
 
-    fn new(schema: &Arc<Schema>, style: Style) -> Self {
+    fn new(schema: &Arc<Schema>, style: Style, depth: usize, room: &mut usize) -> Arc<Self> {
         let field = |(index, field): (usize, &levada_connector_api::Field)| {
             let mut name = if index > 0 { vec![b','] } else { Vec::new() };
             text(&field.name, &mut name);
@@ -57,22 +71,22 @@ impl Plan {
             Field {
                 name: name.into(),
                 nullable: field.schema.optional && !replaced,
-                form: Form::of(&field.schema, style),
+                form: Form::of(&field.schema, style, depth + 1, room),
                 schema: Arc::clone(&field.schema),
             }
         };
         let fields = schema.fields.iter().enumerate().map(field).collect();
-        Self { schema: Arc::clone(schema), style, fields, shared: Mutex::default() }
+        Arc::new(Self { schema: Arc::clone(schema), style, fields, shared: Mutex::default() })
     }
 
-    /// Whether it is the plan of this very schema.
-    pub(super) fn is_of(&self, schema: &Arc<Schema>) -> bool {
-        Arc::ptr_eq(&self.schema, schema)
+    /// Whether nobody else has its schema any more.
+    pub(super) fn is_left_over(&self) -> bool {
+        Arc::strong_count(&self.schema) == 1
     }
 
     /// Appends a struct.
     pub(super) fn write(&self, value: &Struct, out: &mut Vec<u8>) -> Result<(), ConvertError> {
-        if !self.is_of(&value.schema) {
+        if !Arc::ptr_eq(&self.schema, &value.schema) {
             return self.style.structure(value, out);
         }
         out.push(b'{');
@@ -93,23 +107,37 @@ impl Plan {
         if Arc::strong_count(value) == 1 {
             return self.write(value, out);
         }
-        // Another task that writes the same block at this moment is not waited for.
+        // Another thread that writes the same block at this moment is not waited for.
         let Some(mut shared) = self.shared.try_lock() else { return self.write(value, out) };
-        if let Some((_, bytes)) = shared.as_ref().filter(|(known, _)| Arc::ptr_eq(known, value)) {
-            out.extend_from_slice(bytes);
-            return Ok(());
-        }
+        let again = match &*shared {
+            Shared::Written(known, bytes) if Arc::ptr_eq(known, value) => {
+                out.extend_from_slice(bytes);
+                return Ok(());
+            }
+            Shared::Seen(known) => std::ptr::eq(known.as_ptr(), Arc::as_ptr(value)),
+            Shared::Written(..) | Shared::None => false,
+        };
         let start = out.len();
         self.write(value, out)?;
-        *shared = Some((Arc::clone(value), out.get(start..).unwrap_or_default().into()));
+        let written = out.get(start..).filter(|written| again && written.len() <= LONGEST_SHARED);
+        *shared = match written {
+            Some(written) => Shared::Written(Arc::clone(value), written.into()),
+            None => Shared::Seen(Arc::downgrade(value)),
+        };
         Ok(())
     }
 }
 
 impl Form {
-    fn of(schema: &Arc<Schema>, style: Style) -> Self {
+    fn of(schema: &Arc<Schema>, style: Style, depth: usize, room: &mut usize) -> Self {
         match schema.kind {
-            SchemaType::Struct => Self::Struct(Arc::new(Plan::new(schema, style))),
+            SchemaType::Struct => match room.checked_sub(schema.fields.len() + 1).filter(|_| depth < DEEPEST) {
+                Some(left) => {
+                    *room = left;
+                    Self::Struct(Plan::new(schema, style, depth, room))
+                }
+                None => Self::Other,
+            },
             SchemaType::Array | SchemaType::Map => Self::Other,
             _ if schema.name.as_deref() == Some(logical::DECIMAL) => Self::Other,
             kind => Self::Plain(kind),
@@ -157,7 +185,7 @@ mod tests {
     #[test]
     fn a_plan_writes_what_is_written_without() {
         let schema = schema();
-        let plan = Plan::of(&schema, STYLE).unwrap();
+        let plan = Plan::of(&schema, STYLE);
         let block = |text: &str| {
             let schema = Arc::clone(&schema.fields[4].schema);
             Value::Struct(Arc::new(Struct { schema, values: vec![Value::string(text)] }))
@@ -179,7 +207,8 @@ mod tests {
     #[test]
     fn a_shared_block_is_written_anew_when_it_is_another() {
         let schema = schema();
-        let plan = Plan::of(&schema, STYLE).unwrap();
+        let plan = Plan::of(&schema, STYLE);
+        let Form::Struct(nested) = &plan.fields[4].form else { panic!() };
         let block = |text: &str| {
             Arc::new(Struct { schema: Arc::clone(&schema.fields[4].schema), values: vec![Value::string(text)] })
         };
@@ -188,9 +217,44 @@ mod tests {
             let written = both(&plan, &value(&schema, Value::Struct(Arc::clone(&shared)), Value::string("t"))).unwrap();
             assert!(written.contains("\"one\""));
         }
+        assert!(matches!(&*nested.shared.lock(), Shared::Written(..)));
         // Who changes it gets a copy, as the plan holds it too.
         Arc::make_mut(&mut shared).values[0] = Value::string("two");
         let written = both(&plan, &value(&schema, Value::Struct(Arc::clone(&shared)), Value::string("t"))).unwrap();
         assert!(written.contains("\"two\""));
+    }
+    #[test]
+    fn what_is_large_or_comes_once_is_not_kept() {
+        let schema = schema();
+        let plan = Plan::of(&schema, STYLE);
+        let Form::Struct(nested) = &plan.fields[4].form else { panic!() };
+        let text = "x".repeat(LONGEST_SHARED);
+        let large = Struct { schema: Arc::clone(&schema.fields[4].schema), values: vec![Value::string(text)] };
+        let large = Arc::new(large);
+        for _ in 0..3 {
+            both(&plan, &value(&schema, Value::Struct(Arc::clone(&large)), Value::string("t"))).unwrap();
+            assert!(matches!(&*nested.shared.lock(), Shared::Seen(_)));
+        }
+        assert_eq!(Arc::strong_count(&large), 1);
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_again_and_again_has_a_plan_of_bounded_size() {
+        let mut schema = Arc::new(Schema::new(SchemaType::Struct).optional());
+        for _ in 0..40 {
+            let two = ["a", "b"].map(|name| (name, Arc::clone(&schema)));
+            schema = Arc::new(Schema::structure(two).optional());
+        }
+        fn fields(plan: &Plan) -> usize {
+            let nested = |field: &Field| match &field.form {
+                Form::Struct(plan) => 1 + fields(plan),
+                _ => 1,
+            };
+            plan.fields.iter().map(nested).sum()
+        }
+        let plan = Plan::of(&schema, STYLE);
+        assert!(fields(&plan) <= MOST_FIELDS);
+        let value = Struct { schema: Arc::clone(&schema), values: vec![Value::Null, Value::Null] };
+        assert_eq!(both(&plan, &value).unwrap(), r#"{"a":null,"b":null}"#);
     }
 }
