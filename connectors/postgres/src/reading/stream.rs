@@ -225,7 +225,7 @@ impl Engine {
             let heartbeat = self.settings.config.events.heartbeat_interval;
             let due = if heartbeat.is_zero() { interval } else { interval.min(heartbeat) };
             let (stored, unsettled) = (self.stored(), self.unsettled(streaming));
-            let wake = streaming.chunks.wake().map_or(streaming.signals.look, |wake| wake.min(streaming.signals.look));
+            let wake = streaming.wake();
             tokio::select! {
                 read = streaming.replication.fill() => {
                     read?;
@@ -390,11 +390,15 @@ impl Engine {
 }
 
 impl Streaming {
-    /// Whether signals or a chunk are due, which are taken between two transactions only.
+    /// When signals or a chunk are due.
+    fn wake(&self) -> Instant {
+        self.chunks.wake().map_or(self.signals.look, |wake| wake.min(self.signals.look))
+    }
+
+    /// Whether they are, which are taken between two transactions only.
     fn looks(&self) -> bool {
-        let due = self.chunks.wake().map_or(self.signals.look, |wake| wake.min(self.signals.look));
         let now = Instant::now();
-        due <= now && now - self.looked_at > LOOK_UP
+        self.wake() <= now && now - self.looked_at > LOOK_UP
     }
 
     /// Reads what has arrived already, so that it goes into one batch with what came before; `false` when that is nothing, or

@@ -20,8 +20,9 @@ impl Plugin for DropHeaders {
     }
 
     fn apply<R: ConnectRecord>(&mut self, mut record: R) -> Result<Option<R>> {
-        if !record.headers().is_empty() {
-            let dropped = |name: &str| self.0.headers.iter().any(|header| header == name);
+        let dropped = |name: &str| self.0.headers.iter().any(|header| header == name);
+        // What is shared is copied for a change, so only where there is one.
+        if record.headers().iter().any(|header| dropped(&header.key)) {
             record.headers_mut().to_mut().retain(|header| !dropped(&header.key));
         }
         Ok(Some(record))

@@ -90,8 +90,7 @@ impl Plugin for HeaderFrom {
                     });
                 }
                 if config.operation == Operation::Copy {
-                    let schema = Arc::clone(&value.schema);
-                    record.set_part(self.part, Some(schema), Value::Struct(Arc::new(value)));
+                    put_struct(&mut record, self.part, value.schema, value.values);
                 } else {
                     let updated = self.schemas.get(&value.schema, (), |schema| remaining(config, schema))?;
                     let kept = value.schema.fields.iter().zip(value.values);

@@ -4,13 +4,12 @@ use crate::connect::{
     converter::decimal,
     transform::{
         ConnectRecord, Part, Plugin,
-        values::{Taken, field_value, is_name, java_class, take},
+        values::{Taken, field_value, is_name, java_class, put_struct, take},
     },
 };
 use levada_connector_api::{
     ConnectorConfig, ConnectorError, Result, Schema, Value, config::KeyError, java_text, logical,
 };
-use std::sync::Arc;
 
 #[derive(Debug, ConnectorConfig)]
 pub(super) struct Config {
@@ -72,7 +71,7 @@ impl Plugin for MaskField {
                     let read = field_value(field, value, self.config.replace_null);
                     *value = if self.is_masked(&field.name) { self.masked(Some(&field.schema), &read)? } else { read };
                 }
-                record.set_part(self.part, Some(schema), Value::Struct(Arc::new(value)));
+                put_struct(&mut record, self.part, schema, value.values);
             }
         }
         Ok(Some(record))
