@@ -54,6 +54,11 @@ impl Value {
         Self::String(text.into())
     }
 
+    /// Struct value; as many values as the schema has fields.
+    pub fn structure(schema: Arc<Schema>, values: Vec<Self>) -> Self {
+        Self::Struct(Arc::new(Struct { schema, values }))
+    }
+
     /// Whether this is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)

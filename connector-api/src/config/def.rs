@@ -223,9 +223,10 @@ pub struct ConfigDef {
 }
 
 impl ConfigDef {
-    /// The key of that name.
+    /// The key of that name, or else the family that covers it.
     pub fn key(&self, name: &str) -> Option<&Key> {
-        self.keys.iter().find(|key| key.name == name)
+        let own = self.keys.iter().find(|key| key.name == name);
+        own.or_else(|| self.keys.iter().find(|key| key.covers(name)))
     }
 
     /// These keys, then those of `other` that are not among them, with the rules of both.

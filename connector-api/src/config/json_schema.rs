@@ -8,13 +8,16 @@ use serde_json::{Map, Value as Json, json};
 impl ConfigDef {
     /// A draft 2020-12 schema. Unknown keys are allowed, as Connect allows them.
     pub fn json_schema(&self, title: &str) -> Json {
-        let properties: Map<_, _> = self.keys.iter().map(|key| (key.name.clone(), key.json_schema())).collect();
+        let (families, keys): (Vec<_>, Vec<_>) = self.keys.iter().partition(|key| key.is_family());
+        let properties: Map<_, _> = keys.iter().map(|key| (key.name.clone(), key.json_schema())).collect();
+        let patterns: Map<_, _> = families.iter().map(|key| (key.pattern(), key.json_schema())).collect();
         let required: Vec<_> = self.keys.iter().filter(|key| key.required).map(|key| &key.name).collect();
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": title,
             "type": "object",
             "properties": properties,
+            "patternProperties": patterns,
             "required": required,
             "additionalProperties": true,
         })

@@ -9,6 +9,7 @@
 
 mod def;
 mod error;
+mod family;
 mod field;
 mod info;
 mod json_schema;
@@ -18,6 +19,7 @@ mod validate;
 
 pub use def::{Check, ConfigDef, Importance, Key, Rule, Type, Width};
 pub use error::{ConfigErrors, KeyError};
+pub use family::KeyFamily;
 pub use field::{ConfigEnum, ConfigField, Secret};
 pub use parse::{ConnectorConfig, Reader};
 pub use suggest::{UnknownKey, nearest};

@@ -28,7 +28,8 @@ impl ConfigDef {
         let all_right = !wrong.contains(&true);
         let rules = self.rules.iter().filter(|rule| rule.applies(all_right));
         for error in rules.flat_map(|rule| rule.ask(config)) {
-            let found = states.iter_mut().zip(&wrong).find(|(state, _)| state.key.name == error.key);
+            let named = self.key(&error.key).map(|key| &key.name);
+            let found = states.iter_mut().zip(&wrong).find(|(state, _)| Some(&state.key.name) == named);
             if let Some((state, false)) = found {
                 let given = config.get(&state.key.name).filter(|_| state.key.is_secret());
                 state.errors.push(without(error.message, given.map(String::as_str)));

@@ -136,7 +136,7 @@ mod tests {
             ("c", string),
         ]));
         let values = vec![Value::Int32(1), Value::Null, Value::string("x")];
-        let value = Value::Struct(Arc::new(Struct { schema, values }));
+        let value = Value::structure(schema, values);
         assert_eq!(text(&value, None), "Struct{a=1,c=x}");
         let map = Value::Map(vec![(Value::string("a"), Value::Int8(1)), (Value::string("b"), Value::Null)]);
         assert_eq!(text(&map, None), "{a=1, b=null}");

@@ -2,7 +2,7 @@
 
 use levada_connector_api::{
     Config, ConfigEnum, ConnectorConfig, ConnectorError, ErrorKind,
-    config::{HIDDEN, Importance, KeyError, Secret, Type, UnknownKey, Width},
+    config::{HIDDEN, Importance, KeyError, KeyFamily, Rule, Secret, Type, UnknownKey, Width},
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -184,6 +184,29 @@ fn gives_a_json_schema() {
     assert_eq!((&size["minimum"], &size["maximum"], &size["default"]), (&json!(1.0), &json!(100000.0), &json!(2000)));
     assert_eq!(schema["properties"]["long.lines"]["enum"], json!(["split", "keep-all", "DROP"]));
     assert_eq!(schema["properties"]["password"]["writeOnly"], json!(true));
+}
+
+#[derive(Debug, ConnectorConfig)]
+#[expect(dead_code, reason = "families hold nothing")]
+struct FamilyConfig {
+    /// Columns that are cut.
+    #[config(key = "cut.to.(d+).chars")]
+    cut: KeyFamily,
+}
+
+#[test]
+fn a_family_of_keys_is_known_by_its_form() {
+    let mut def = FamilyConfig::config_def();
+    let given = config(&[("cut.to.x.chars", "a"), ("cut.to.chars", "b")]);
+    let unknown = def.unknown_keys(&given, |_| false);
+    assert_eq!(unknown.iter().map(|unknown| unknown.key.as_str()).collect::<Vec<_>>(), ["cut.to.chars"]);
+    def.rules.push(Rule::new(|_| vec![KeyError::invalid("cut.to.x.chars", "a", "\"x\" is no number")]));
+    let states = def.validate(&given);
+    assert_eq!(states.len(), 1);
+    assert!(states[0].errors[0].contains("cut.to.x.chars"), "{:?}", states[0].errors);
+    let schema = def.json_schema("Test");
+    assert_eq!(schema["properties"], json!({}));
+    assert_eq!(schema["patternProperties"]["^cut\\.to\\..+\\.chars$"]["description"], json!("Columns that are cut."));
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod measure;
 mod server;
 
 use levada_connector_api::{
-    Config, Field, Headers, Schema, SchemaType, SinkRecord, Struct, TimestampType, TopicPartition, Value, logical,
+    Config, Field, Headers, Schema, SchemaType, SinkRecord, TimestampType, TopicPartition, Value, logical,
     testkit::{GroupOffsets, SinkRun},
 };
 use measure::{cpu, report};
@@ -120,8 +120,7 @@ fn records(rows: usize) -> Vec<SinkRecord> {
     ];
     let schema = Arc::new(schema);
     let key_schema = Arc::new(Schema::structure([("id", Arc::new(Schema::new(SchemaType::Int64)))]));
-    let structure =
-        |schema: &Arc<Schema>, values| Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values }));
+    let structure = |schema: &Arc<Schema>, values| Value::structure(Arc::clone(schema), values);
     let record = |at: usize| {
         let values = vec![
             Value::Int64(at as i64),

@@ -1,7 +1,7 @@
 //! `column.mask.*` and `column.truncate.*`: what is hidden before it leaves the process.
 
 use crate::filter::{Patterns, check_patterns};
-use levada_connector_api::{Config, Str, Value};
+use levada_connector_api::{Config, Str, Value, config::KeyError};
 use ring::digest;
 
 /// What is done to the text of a column.
@@ -83,14 +83,14 @@ impl Masks {
     }
 }
 
-/// What is wrong with the keys, each with its reason.
-pub fn check(config: &Config) -> Vec<(String, String)> {
+/// What is wrong with the keys.
+pub fn check(config: &Config) -> Vec<KeyError> {
     let wrong = |(key, value): (&String, &String)| {
         let reason = match mask(key)? {
             Err(reason) => reason,
             Ok(_) => check_patterns(value).err()?,
         };
-        Some((key.clone(), reason))
+        Some(KeyError::invalid(key, value, &reason))
     };
     config.iter().filter_map(wrong).collect()
 }

@@ -1,7 +1,7 @@
 //! Reads numbers, texts and values out of bytes that nobody vouches for.
 
 use super::{MAX_DEPTH, NONE, read_schema::SchemaTable};
-use crate::{ConnectorError, Result, Schema, Str, Struct, Value};
+use crate::{ConnectorError, Result, Schema, Str, Value};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -151,7 +151,7 @@ impl Reader {
                     return Err(self.broken("a struct has no schema"));
                 };
                 let values = self.values(schemas, schema.fields.len(), depth)?;
-                Value::Struct(Arc::new(Struct { schema, values }))
+                Value::structure(schema, values)
             }
             _ => return Err(self.broken("a value has an unknown tag")),
         })

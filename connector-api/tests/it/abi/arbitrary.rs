@@ -1,7 +1,7 @@
 //! Any batch that the traits allow.
 
 use levada_connector_api::{
-    Bytes, Checkpoint, Field, Header, Reach, Schema, SchemaType, SinkRecord, SourceBatch, SourceRecord, Str, Struct,
+    Bytes, Checkpoint, Field, Header, Reach, Schema, SchemaType, SinkRecord, SourceBatch, SourceRecord, Str,
     TimestampType, Value,
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -78,7 +78,7 @@ fn structure(field: impl Strategy<Value = Arc<Schema>>) -> impl Strategy<Value =
         // Its default is a struct of the same fields.
         let values = schema.fields.iter().map(|_| Value::Null).collect();
         let plain = Arc::new(schema.clone());
-        schema.default = Some(Value::Struct(Arc::new(Struct { schema: plain, values })));
+        schema.default = Some(Value::structure(plain, values));
         Arc::new(schema)
     })
 }
@@ -96,7 +96,7 @@ pub fn value() -> impl Strategy<Value = Value> {
                     schema.fields.push(Field { name, schema: field });
                     values.push(value);
                 }
-                Value::Struct(Arc::new(Struct { schema: Arc::new(schema), values }))
+                Value::structure(Arc::new(schema), values)
             }),
         ]
     })

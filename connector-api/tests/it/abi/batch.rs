@@ -2,7 +2,7 @@
 
 use super::arbitrary::{sink_records, source_batch};
 use levada_connector_api::{
-    Bytes, ErrorKind, Schema, SchemaType, SinkRecord, SourceBatch, Struct, Value,
+    Bytes, ErrorKind, Schema, SchemaType, SinkRecord, SourceBatch, Value,
     abi::batch::{MAX_DEPTH, read_sink, read_source, write_sink, write_source},
     testkit::record,
 };
@@ -177,7 +177,7 @@ fn schemas_and_topics_are_written_once() {
 #[test]
 fn a_struct_that_does_not_fit_its_schema_is_not_written() {
     let schema = Arc::new(Schema::structure([("a", Arc::new(Schema::new(SchemaType::Int8)))]));
-    let value = Value::Struct(Arc::new(Struct { schema, values: Vec::new() }));
+    let value = Value::structure(schema, Vec::new());
     assert_eq!(write_sink(&[sink_record(None, value)]).unwrap_err().kind, ErrorKind::Data);
 }
 

@@ -2,7 +2,7 @@
 
 use super::enums::NameAdjustment;
 use crate::filter::check_patterns;
-use levada_connector_api::ConnectorConfig;
+use levada_connector_api::{ConnectorConfig, config::KeyFamily};
 
 /// Which tables and columns, and in what topics.
 #[derive(Clone, Debug, ConnectorConfig)]
@@ -47,6 +47,19 @@ pub struct CaptureConfig {
     /// Columns to leave out.
     #[config(key = "column.exclude.list", check = check_patterns, group = "Tables")]
     pub column_exclude: Option<Vec<String>>,
+    /// Columns whose texts become so many asterisks.
+    #[config(key = "column.mask.with.(d+).chars", group = "Tables")]
+    pub masked: KeyFamily,
+    /// Columns whose texts are cut to so many characters.
+    #[config(key = "column.truncate.to.(d+).chars", group = "Tables")]
+    pub truncated: KeyFamily,
+    /// Columns whose texts become their digest: SHA-1, SHA-256, SHA-384 or SHA-512 of the salt and the text as Java serializes
+    /// it.
+    #[config(key = "column.mask.hash.([^.]+).with.salt.(.+)", group = "Tables")]
+    pub hashed: KeyFamily,
+    /// Columns whose texts become their digest: SHA-1, SHA-256, SHA-384 or SHA-512 of the salt and the text.
+    #[config(key = "column.mask.hash.v2.([^.]+).with.salt.(.+)", group = "Tables")]
+    pub hashed_plainly: KeyFamily,
     /// Keys of tables instead of their primary keys: `schema.table:column,column;...`, the table a regular expression.
     #[config(key = "message.key.columns", group = "Tables")]
     pub message_key_columns: Option<String>,

@@ -128,6 +128,28 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_a_form_are_known_and_their_errors_are_told_at_it() {
+        let given = config(&[
+            ("column.mask.with.5.chars", "public.t.a"),
+            ("column.truncate.to.3.chars", "public.t.b"),
+            ("column.mask.hash.v2.SHA-256.with.salt.s", "public.t.c"),
+            ("snapshot.select.statement.overrides", "public.t"),
+            ("snapshot.select.statement.overrides.public.t", "SELECT * FROM public.t"),
+        ]);
+        assert_eq!(SourceConfig::config_def().unknown_keys(&given, |_| false), []);
+        SourceConfig::parse(&given).unwrap();
+        for (key, value, family) in [
+            ("column.mask.with.x.chars", "public.t.a", "column.mask.with.(d+).chars"),
+            ("column.truncate.to.3.chars", "public.t.(", "column.truncate.to.(d+).chars"),
+            ("column.mask.hash.MD4.with.salt.s", "public.t.c", "column.mask.hash.([^.]+).with.salt.(.+)"),
+        ] {
+            let errors = SourceConfig::parse(&config(&[(key, value)])).unwrap_err();
+            assert_eq!(errors.0.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), [family]);
+            assert!(errors.0[0].message.contains(key), "{errors}");
+        }
+    }
+
+    #[test]
     fn what_would_change_data_is_refused_and_the_rest_is_told() {
         let refused = SourceConfig::parse(&config(&[("converters", "isbn")])).unwrap_err();
         assert!(refused.to_string().contains("converters"), "{refused}");

@@ -70,10 +70,7 @@ pub fn check(config: &Config) -> Vec<KeyError> {
         errors.push(KeyError::invalid("message.key.columns", value, &reason));
     }
     overrides_have_statements(config, &mut errors);
-    for (key, reason) in crate::mask::check(config) {
-        // Dynamic keys are none of the definition's, so the one beside them that is carries the error.
-        errors.push(KeyError { key: "column.include.list".to_owned(), message: format!("{key}: {reason}") });
-    }
+    errors.extend(crate::mask::check(config));
     errors
 }
 

@@ -2,7 +2,7 @@
 
 use super::enums::{IsolationMode, LockingMode, SnapshotMode};
 use crate::filter::{Patterns, check_patterns};
-use levada_connector_api::ConnectorConfig;
+use levada_connector_api::{ConnectorConfig, config::KeyFamily};
 use std::time::Duration;
 
 fn check_table(name: &str) -> Result<(), String> {
@@ -125,6 +125,9 @@ pub struct SnapshotConfig {
     /// Tables whose SELECT is that of the key `snapshot.select.statement.overrides.SCHEMA.TABLE`.
     #[config(key = "snapshot.select.statement.overrides", group = "Snapshot")]
     pub overrides: Option<Vec<String>>,
+    /// The SELECT of a table of `snapshot.select.statement.overrides`.
+    #[config(key = "snapshot.select.statement.overrides.(.+)", group = "Snapshot")]
+    pub statements: KeyFamily,
     /// Order of the tables: `disabled`, or `ascending` or `descending` by their estimated rows.
     #[config(
         key = "snapshot.tables.order.by.row.count",

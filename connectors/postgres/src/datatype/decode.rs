@@ -3,7 +3,7 @@
 use super::{array, geometry, hstore, interval::Interval, numeric, time, time::Moment, time::Unit};
 use crate::config::BinaryMode;
 use base64::{Engine, engine::general_purpose as base64s};
-use levada_connector_api::{Bytes, Schema, Str, Struct, Value};
+use levada_connector_api::{Bytes, Schema, Str, Value};
 use std::sync::Arc;
 
 /// A text that is not of its type. Never holds the text, which may be anybody's secret.
@@ -117,10 +117,6 @@ fn integer(text: &[u8]) -> Result<i64, DecodeError> {
     }
 }
 
-fn structure(schema: &Arc<Schema>, values: Vec<Value>) -> Value {
-    Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values }))
-}
-
 fn text(text: &[u8], owner: &Bytes) -> Result<Value, DecodeError> {
     let text = Str::from_utf8(owner.slice_ref(text)).map_err(|_| DecodeError::new("UTF-8 text"))?;
     Ok(Value::String(text))
@@ -184,7 +180,7 @@ fn sparse(text: &[u8], schema: &Arc<Schema>) -> Result<Value, DecodeError> {
     });
     let pairs = pairs.collect::<Result<Vec<_>, DecodeError>>()?;
     let dimensions = dimensions.trim().parse().map_err(|_| wrong())?;
-    Ok(structure(schema, vec![Value::Int16(dimensions), Value::Map(pairs)]))
+    Ok(Value::structure(Arc::clone(schema), vec![Value::Int16(dimensions), Value::Map(pairs)]))
 }
 
 fn special(text: &[u8]) -> Option<&'static str> {
@@ -228,7 +224,7 @@ impl Decode {
             Self::Decimal(scale) => Value::Bytes(exact(raw, || numeric::fixed(raw, *scale))?),
             Self::VariableDecimal(schema) => {
                 let number = exact(raw, || numeric::variable(raw))?;
-                structure(schema, vec![Value::Int32(number.scale), Value::Bytes(number.unscaled)])
+                Value::structure(Arc::clone(schema), vec![Value::Int32(number.scale), Value::Bytes(number.unscaled)])
             }
             Self::DecimalText => match special(raw) {
                 Some(name) => Value::String(Str::from_static(name)),
@@ -289,17 +285,20 @@ impl Decode {
                 "precision" => precision.clone(),
                 _ => Value::Null,
             };
-            structure(schema, schema.fields.iter().map(field).collect())
+            Value::structure(Arc::clone(schema), schema.fields.iter().map(field).collect())
         };
         Ok(match self {
             Self::StructuredDate(schema) => match time::date(raw)? {
-                Moment::At(date) => structure(schema, day(date).into_iter().chain([Value::Null]).collect()),
+                Moment::At(date) => {
+                    Value::structure(Arc::clone(schema), day(date).into_iter().chain([Value::Null]).collect())
+                }
                 Moment::Infinity => infinity(schema, "POSITIVE_INFINITY", Value::Null),
                 Moment::MinusInfinity => infinity(schema, "NEGATIVE_INFINITY", Value::Null),
             },
-            Self::StructuredTime(schema, precision) => {
-                structure(schema, clock(time::time(raw)?).into_iter().chain([Value::Int32(*precision)]).collect())
-            }
+            Self::StructuredTime(schema, precision) => Value::structure(
+                Arc::clone(schema),
+                clock(time::time(raw)?).into_iter().chain([Value::Int32(*precision)]).collect(),
+            ),
             Self::StructuredTimestamp(schema, precision) | Self::StructuredZonedTimestamp(schema, precision) => {
                 let precision = Value::Int32(*precision);
                 match time::timestamp(raw)? {
@@ -309,7 +308,10 @@ impl Decode {
                             _ => Vec::new(),
                         };
                         let tail = zone.into_iter().chain([Value::Null, precision]);
-                        structure(schema, day(date).into_iter().chain(clock(time)).chain(tail).collect())
+                        Value::structure(
+                            Arc::clone(schema),
+                            day(date).into_iter().chain(clock(time)).chain(tail).collect(),
+                        )
                     }
                     Moment::Infinity => infinity(schema, "POSITIVE_INFINITY", precision),
                     Moment::MinusInfinity => infinity(schema, "NEGATIVE_INFINITY", precision),
@@ -318,7 +320,7 @@ impl Decode {
             Self::StructuredZonedTime(schema, precision) => {
                 let (time, offset) = time::zoned(raw)?;
                 let tail = [Value::Int32(offset as i32), Value::Int32(*precision)];
-                structure(schema, clock(time).into_iter().chain(tail).collect())
+                Value::structure(Arc::clone(schema), clock(time).into_iter().chain(tail).collect())
             }
             Self::StructuredInterval(schema, precision) => {
                 let i = Interval::parse(raw)?;
@@ -326,7 +328,10 @@ impl Decode {
                 let (seconds, micros) = (i.micros / 1_000_000, i.micros % 1_000_000);
                 let clock = [int(i.hours), int(i.minutes), Value::Int64(seconds), int(micros * 1000)];
                 let date = [int(i.years), int(i.months), int(i.days)];
-                structure(schema, date.into_iter().chain(clock).chain([Value::Int32(*precision)]).collect())
+                Value::structure(
+                    Arc::clone(schema),
+                    date.into_iter().chain(clock).chain([Value::Int32(*precision)]).collect(),
+                )
             }
             _ => return Err(DecodeError::new("of a type that is known")),
         })

@@ -1,7 +1,7 @@
 //! `point`, and PostGIS' types from their extended well-known binary form.
 
 use super::DecodeError;
-use levada_connector_api::{Bytes, Schema, Struct, Value};
+use levada_connector_api::{Bytes, Schema, Value};
 use std::sync::Arc;
 
 /// `(1.5,2)` as Debezium's Point.
@@ -15,7 +15,7 @@ pub fn point(text: &[u8], schema: &Arc<Schema>) -> Result<Value, DecodeError> {
     wkb.extend_from_slice(&x.to_le_bytes());
     wkb.extend_from_slice(&y.to_le_bytes());
     let values = vec![Value::Float64(x), Value::Float64(y), Value::Bytes(wkb.into()), Value::Null];
-    Ok(Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values })))
+    Ok(Value::structure(Arc::clone(schema), values))
 }
 
 /// Hexadecimal EWKB with the number of its reference system.
@@ -23,7 +23,7 @@ pub fn postgis(text: &[u8], schema: &Arc<Schema>) -> Result<Value, DecodeError> 
     let wkb = hex(text).ok_or_else(|| DecodeError::new("a PostGIS value"))?;
     let srid = srid(&wkb).map_or(Value::Null, Value::Int32);
     let values = vec![Value::Bytes(wkb), srid];
-    Ok(Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values })))
+    Ok(Value::structure(Arc::clone(schema), values))
 }
 
 /// The reference system, where the type says that there is one.

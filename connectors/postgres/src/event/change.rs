@@ -2,7 +2,7 @@
 
 use super::{Batch, Emitter, Moment, emitter::now_nanos};
 use crate::table::{DecodedRow, Table};
-use levada_connector_api::{Header, Schema, SchemaType, SourceRecord, Str, Struct, Value};
+use levada_connector_api::{Header, Schema, SchemaType, SourceRecord, Str, Value};
 use std::sync::Arc;
 
 /// Header with the names of fields of `after` that hold no value, where nothing in their places tells so. Levada's own: other
@@ -140,6 +140,6 @@ impl Emitter {
             Value::Int64(now / 1000),
             Value::Int64(now),
         ];
-        Value::Struct(Arc::new(Struct { schema: Arc::clone(&table.envelope_schema), values }))
+        Value::structure(Arc::clone(&table.envelope_schema), values)
     }
 }

@@ -260,7 +260,7 @@ impl Emitter {
         let (total, place) = count.count(collection);
         let id = format!("{}:{}", count.xid, moment.lsn);
         let values = vec![Value::string(id), Value::Int64(total), Value::Int64(place)];
-        Value::Struct(Arc::new(Struct { schema: Arc::clone(&self.schemas.transaction), values }))
+        Value::structure(Arc::clone(&self.schemas.transaction), values)
     }
 
     /// A record of a table.

@@ -7,7 +7,7 @@ use crate::{
     shape::{Change, Shape, ShapeColumn},
     table::length_and_scale,
 };
-use levada_connector_api::{Headers, Schema, SchemaType, SourceRecord, Str, Struct, Value};
+use levada_connector_api::{Headers, Schema, SchemaType, SourceRecord, Str, Value};
 use std::sync::Arc;
 
 /// What all records of the topic share.
@@ -34,10 +34,6 @@ fn named(schema: Schema, name: String) -> Arc<Schema> {
     let mut schema = schema.named(name);
     schema.version = Some(1);
     Arc::new(schema)
-}
-
-fn structure(schema: &Arc<Schema>, values: Vec<Value>) -> Value {
-    Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values }))
 }
 
 fn texts(texts: &[String]) -> Value {
@@ -126,7 +122,7 @@ impl SchemaChanges {
             Value::Null,
             Value::string(shape.identity_text()),
         ];
-        structure(&self.table, values)
+        Value::structure(Arc::clone(&self.table), values)
     }
 
     fn column(&self, index: usize, column: &ShapeColumn) -> Value {
@@ -151,13 +147,13 @@ impl SchemaChanges {
             text(part.and_then(|part| part.default.as_ref())),
             number(part.map(|part| i32::from(part.number))),
         ];
-        structure(&self.column, values)
+        Value::structure(Arc::clone(&self.column), values)
     }
 
     fn effect(&self, change: &Change) -> Value {
         let kind = Value::String(Str::from_static(change.kind.name()));
         let values = vec![kind, text(change.column.as_ref()), text(change.from.as_ref()), text(change.to.as_ref())];
-        structure(&self.effect, values)
+        Value::structure(Arc::clone(&self.effect), values)
     }
 }
 
@@ -189,7 +185,7 @@ impl Emitter {
             Value::string(database.clone()),
             Value::String(schema),
             Value::Null,
-            Value::Array(vec![structure(&schemas.change, change)]),
+            Value::Array(vec![Value::structure(Arc::clone(&schemas.change), change)]),
         ];
         batch.grow(256 * after.columns.len());
         batch.push(SourceRecord {
@@ -197,9 +193,9 @@ impl Emitter {
             // One partition, so that the changes of all tables stay in order.
             partition: Some(0),
             key_schema: Some(Arc::clone(&schemas.key)),
-            key: structure(&schemas.key, vec![Value::string(database)]),
+            key: Value::structure(Arc::clone(&schemas.key), vec![Value::string(database)]),
             value_schema: Some(Arc::clone(&schemas.value)),
-            value: structure(&schemas.value, values),
+            value: Value::structure(Arc::clone(&schemas.value), values),
             timestamp: None,
             headers: Headers::new(),
         });

@@ -2,12 +2,8 @@
 
 use super::{Batch, Emitter, Moment, TransactionCount, emitter::now_nanos};
 use crate::datatype::binary;
-use levada_connector_api::{Bytes, Headers, Schema, SourceRecord, Str, Struct, Value};
+use levada_connector_api::{Bytes, Headers, SourceRecord, Str, Value};
 use std::sync::Arc;
-
-fn structure(schema: &Arc<Schema>, values: Vec<Value>) -> Value {
-    Value::Struct(Arc::new(Struct { schema: Arc::clone(schema), values }))
-}
 
 fn record(topic: &Arc<str>, key: Value, value: Value) -> SourceRecord {
     let schema = |value: &Value| match value {
@@ -41,7 +37,7 @@ impl Emitter {
     pub fn end(&mut self, moment: &Moment, batch: &mut Batch) {
         let Some(count) = self.transaction.take() else { return };
         let collection = |(name, events): (String, i64)| {
-            structure(&self.schemas.collection, vec![Value::string(name), Value::Int64(events)])
+            Value::structure(Arc::clone(&self.schemas.collection), vec![Value::string(name), Value::Int64(events)])
         };
         let collections = Value::Array(count.collections.into_iter().map(collection).collect());
         let id = format!("{}:{}", count.xid, moment.lsn);
@@ -58,7 +54,7 @@ impl Emitter {
         batch: &mut Batch,
     ) {
         let id = Str::from(id);
-        let key = structure(&self.schemas.transaction_key, vec![Value::String(id.clone())]);
+        let key = Value::structure(Arc::clone(&self.schemas.transaction_key), vec![Value::String(id.clone())]);
         let values = vec![
             Value::String(Str::from_static(status)),
             Value::String(id),
@@ -66,7 +62,11 @@ impl Emitter {
             collections,
             Value::Int64(micros.div_euclid(1000)),
         ];
-        batch.push(record(&self.transaction_topic, key, structure(&self.schemas.transaction_value, values)));
+        batch.push(record(
+            &self.transaction_topic,
+            key,
+            Value::structure(Arc::clone(&self.schemas.transaction_value), values),
+        ));
     }
 
     /// A message of `pg_logical_emit_message`.
@@ -86,16 +86,18 @@ impl Emitter {
             Value::Int64(now_nanos() / 1_000_000),
             self.source(moment, &nowhere, &nowhere),
             transaction,
-            structure(&self.schemas.message_block, block),
+            Value::structure(Arc::clone(&self.schemas.message_block), block),
         ];
-        let key = structure(&self.schemas.message_key, vec![prefix]);
-        batch.push(record(&self.message_topic, key, structure(&self.schemas.message_value, values)));
+        let key = Value::structure(Arc::clone(&self.schemas.message_key), vec![prefix]);
+        batch.push(record(&self.message_topic, key, Value::structure(Arc::clone(&self.schemas.message_value), values)));
     }
 
     /// A sign of life.
     pub fn heartbeat(&self, batch: &mut Batch) {
-        let key = structure(&self.schemas.heartbeat_key, vec![Value::string(self.options.prefix.clone())]);
-        let value = structure(&self.schemas.heartbeat_value, vec![Value::Int64(now_nanos() / 1_000_000)]);
+        let key =
+            Value::structure(Arc::clone(&self.schemas.heartbeat_key), vec![Value::string(self.options.prefix.clone())]);
+        let value =
+            Value::structure(Arc::clone(&self.schemas.heartbeat_value), vec![Value::Int64(now_nanos() / 1_000_000)]);
         batch.push(record(&self.heartbeat_topic, key, value));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     table::unescaped,
 };
-use levada_connector_api::{Bytes, Schema, SchemaType, SourceRecord, Struct, Value};
+use levada_connector_api::{Bytes, Schema, SchemaType, SourceRecord, Value};
 use std::sync::Arc;
 
 /// Bytes of rows that a batch holds, about; one row always fits.
@@ -100,7 +100,7 @@ impl Plan {
             let number = std::str::from_utf8(cell).ok().and_then(|text| text.parse().ok());
             position.incrementing = Some(number.ok_or_else(no_number)?);
         }
-        Ok((Value::Struct(Arc::new(Struct { schema: Arc::clone(&self.schema), values })), position))
+        Ok((Value::structure(Arc::clone(&self.schema), values), position))
     }
 }
 

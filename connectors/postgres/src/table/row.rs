@@ -5,7 +5,7 @@ use crate::{
     datatype::DecodeError,
     pgoutput::{Cell, Tuple},
 };
-use levada_connector_api::{Bytes, Struct, Value};
+use levada_connector_api::{Bytes, Value};
 use std::sync::Arc;
 
 /// Most characters of a part of a key in an error.
@@ -199,12 +199,12 @@ impl Table {
             KeyPart::Extra(index) => row.extra.get(*index).cloned().unwrap_or_default(),
         };
         let values = key.parts.iter().map(part).collect();
-        Value::Struct(Arc::new(Struct { schema: Arc::clone(&key.schema), values }))
+        Value::structure(Arc::clone(&key.schema), values)
     }
 
     /// The row as a struct.
     pub fn value_of(&self, row: DecodedRow) -> Value {
-        Value::Struct(Arc::new(Struct { schema: Arc::clone(&self.value_schema), values: row.values }))
+        Value::structure(Arc::clone(&self.value_schema), row.values)
     }
 }
 

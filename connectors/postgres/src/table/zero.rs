@@ -1,6 +1,6 @@
 //! What stands for a value that must be there and is not: an old row without the columns that were not sent.
 
-use levada_connector_api::{Bytes, Schema, SchemaType, Str, Struct, Value};
+use levada_connector_api::{Bytes, Schema, SchemaType, Str, Value};
 use std::sync::Arc;
 
 /// The schema's default, else its zero.
@@ -36,11 +36,11 @@ pub fn missing(schema: &Schema) -> Value {
         // A number without a scale of its own: 0, whose bytes are one.
         SchemaType::Struct if schema.name.as_deref() == Some("io.debezium.data.VariableScaleDecimal") => {
             let values = vec![Value::Int32(0), Value::Bytes(Bytes::from_static(&[0]))];
-            Value::Struct(Arc::new(Struct { schema: Arc::new(schema.clone()), values }))
+            Value::structure(Arc::new(schema.clone()), values)
         }
         SchemaType::Struct => {
             let values = schema.fields.iter().map(|field| missing(&field.schema)).collect();
-            Value::Struct(Arc::new(Struct { schema: Arc::new(schema.clone()), values }))
+            Value::structure(Arc::new(schema.clone()), values)
         }
     }
 }

@@ -71,7 +71,7 @@ fn a_connection_that_falls_silent_or_breaks_in_a_snapshot_is_made_anew() {
 }
 
 #[test]
-#[ignore = "waits for a minute; part of make test-long"]
+#[ignore = "waits for a minute and a half; part of make test-long"]
 fn a_stream_that_falls_silent_is_made_anew() {
     let server = Server::start();
     server.sql("CREATE TABLE t (id int PRIMARY KEY)");

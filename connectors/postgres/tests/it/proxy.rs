@@ -88,6 +88,8 @@ impl State {
         from.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         while self.cuts.load(Ordering::SeqCst) == cuts && self.mode.load(Ordering::SeqCst) != ENDED {
             match from.read(&mut buffer) {
+                // Nor is anybody told of an end: the server ends a session that does not answer.
+                Ok(0) if self.mode.load(Ordering::SeqCst) == SWALLOWS => std::thread::sleep(Duration::from_millis(50)),
                 Ok(0) => break,
                 Ok(_) if self.mode.load(Ordering::SeqCst) == SWALLOWS => {}
                 Ok(count) => {

@@ -43,7 +43,7 @@ fn structure() -> Case {
     outer.parameters.insert("p".to_owned(), "v".to_owned());
     let nested = Struct { schema: inner, values: vec![Value::Int64(7)] };
     let values = vec![Value::Int32(1), Value::Null, Value::string("x"), Value::Struct(Arc::new(nested)), Value::Null];
-    (Some(outer.clone()), Value::Struct(Arc::new(Struct { schema: Arc::new(outer), values })))
+    (Some(outer.clone()), Value::structure(Arc::new(outer), values))
 }
 
 fn case(name: &str) -> Case {

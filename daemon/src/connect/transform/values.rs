@@ -38,11 +38,6 @@ pub(super) fn into_field_value(field: &Field, value: Value, replace: bool) -> Va
     }
 }
 
-/// A struct value.
-pub(super) fn structure(schema: Arc<Schema>, values: Vec<Value>) -> Value {
-    Value::Struct(Arc::new(Struct { schema, values }))
-}
-
 /// What a transform works on: the two modes of every Connect transform.
 pub(super) enum Taken {
     /// No value at all; the record is as it was.
@@ -67,7 +62,7 @@ pub(super) fn take<R: ConnectRecord>(record: &mut R, part: Part, purpose: &str) 
 
 /// Puts a struct into a part of a record.
 pub(super) fn put_struct<R: ConnectRecord>(record: &mut R, part: Part, schema: Arc<Schema>, values: Vec<Value>) {
-    let value = structure(Arc::clone(&schema), values);
+    let value = Value::structure(Arc::clone(&schema), values);
     record.set_part(part, Some(schema), value);
 }
 

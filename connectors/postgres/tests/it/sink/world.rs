@@ -2,7 +2,7 @@
 
 use crate::server::Server;
 use levada_connector_api::{
-    Config, Headers, Result, Schema, SchemaType, SinkConnector, SinkRecord, SourceRecord, Struct, TimestampType,
+    Config, Headers, Result, Schema, SchemaType, SinkConnector, SinkRecord, SourceRecord, TimestampType,
     TopicPartition, Value,
     testkit::{GroupOffsets, SinkRun},
 };
@@ -65,7 +65,7 @@ pub fn structure(fields: &[Given]) -> (Option<Arc<Schema>>, Value) {
     let schema = Schema::structure(fields.iter().map(|(name, schema, _)| (*name, Arc::new(schema.clone()))));
     let schema = Arc::new(schema);
     let values = fields.iter().map(|(_, _, value)| value.clone()).collect();
-    let value = Value::Struct(Arc::new(Struct { schema: Arc::clone(&schema), values }));
+    let value = Value::structure(Arc::clone(&schema), values);
     (Some(schema), value)
 }
 

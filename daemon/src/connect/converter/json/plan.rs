@@ -188,7 +188,7 @@ mod tests {
         let plan = Plan::of(&schema, STYLE);
         let block = |text: &str| {
             let schema = Arc::clone(&schema.fields[4].schema);
-            Value::Struct(Arc::new(Struct { schema, values: vec![Value::string(text)] }))
+            Value::structure(schema, vec![Value::string(text)])
         };
         let written = both(&plan, &value(&schema, block("x"), Value::string("t"))).unwrap();
         let expected =
@@ -200,7 +200,7 @@ mod tests {
         assert!(both(&plan, &value(&schema, Value::Int8(1), Value::string("t"))).is_err());
         // A block that is equal but of a schema of its own.
         let other = Arc::new((*schema.fields[4].schema).clone());
-        let strange = Value::Struct(Arc::new(Struct { schema: other, values: vec![Value::string("y")] }));
+        let strange = Value::structure(other, vec![Value::string("y")]);
         both(&plan, &value(&schema, strange, Value::string("t"))).unwrap();
     }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use levada_connector_api::{Schema, SchemaType, Struct, Value, schema::logical};
+use levada_connector_api::{Schema, SchemaType, Value, schema::logical};
 use std::sync::Arc;
 
 /// Reads `json` as `schema` says.
@@ -48,7 +48,7 @@ pub(super) fn with_schema(
             for field in &schema.fields {
                 values.push(read(json.get(&field.name).unwrap_or(&Json::Null), &field.schema)?);
             }
-            Some(Value::Struct(Arc::new(Struct { schema: schema.clone(), values })))
+            Some(Value::structure(schema.clone(), values))
         }
         _ => None,
     };

@@ -144,7 +144,7 @@ impl TimestampConverter {
         if let Some(Value::Struct(default)) = &schema.default {
             let values = self.values((**default).clone())?;
             let fields = Arc::new(updated.clone());
-            updated.default = Some(Value::Struct(Arc::new(Struct { schema: fields, values })));
+            updated.default = Some(Value::structure(fields, values));
         }
         Ok(updated)
     }
