@@ -24,7 +24,8 @@ pub enum SslMode {
 #[derive(Clone, Debug, ConnectorConfig)]
 #[expect(dead_code, reason = "some keys are known and have no effect")]
 pub struct ConnectionConfig {
-    /// Host of the server; several, separated by commas, are tried in order, each with a port of its own as `host:port`.
+    /// Host of the server; several, separated by commas, are tried in order, each with a port of its own as `host:port`. Or
+    /// the directory of the Unix socket of a server on this machine, as `/run/postgresql`; TLS is not used there.
     #[config(key = "database.hostname", importance = "high", non_empty, required, group = "Connection")]
     pub hostname: String,
     /// Port of the server.

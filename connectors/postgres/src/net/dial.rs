@@ -1,4 +1,4 @@
-//! A stream to the first host that answers, in plain or under TLS.
+//! A stream to the first host that answers, in plain or under TLS, or to a socket on this machine.
 
 use super::tls;
 use crate::{
@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -34,6 +34,8 @@ pub enum Stream {
     Plain(TcpStream),
     /// Under TLS.
     Tls(Box<TlsStream<TcpStream>>),
+    /// To a server on this machine.
+    Unix(UnixStream),
 }
 
 /// One way to begin a connection.
@@ -116,6 +118,13 @@ impl Dialer {
     async fn stream(&self, host: &str, port: u16, way: Way) -> Result<Stream> {
         let address = format!("{host}:{port}");
         let failed = |cause| Error::Connect { address: address.clone(), cause };
+        if host.starts_with('/') {
+            // As with libpq: TLS is not used there, whatever the mode.
+            let socket = format!("{host}/.s.PGSQL.{port}");
+            let failed = |cause| Error::Connect { address: socket.clone(), cause };
+            let connected = timeout(CONNECT_TIMEOUT, UnixStream::connect(&socket)).await;
+            return connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(Stream::Unix).map_err(failed);
+        }
         let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await;
         let mut tcp = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
         tcp.set_nodelay(true).map_err(failed)?;
@@ -166,6 +175,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -175,6 +185,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -182,6 +193,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -189,6 +201,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

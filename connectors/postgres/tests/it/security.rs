@@ -112,3 +112,26 @@ fn older_passwords_work_too() {
     run.take(1).unwrap();
     run.stop();
 }
+
+#[test]
+fn a_server_on_this_machine_is_reached_by_its_unix_socket() {
+    let mut server = Server::start();
+    server.sql("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let directory = server.data().to_str().unwrap().to_owned();
+    server.stop();
+    server.set(&[&format!("unix_socket_directories={directory}")]);
+    server.launch();
+    // Without TLS whatever the mode says, as with libpq.
+    let keys = [("database.hostname", directory.as_str()), ("database.sslmode", "require")];
+    let mut run = server.source(&keys, &Offsets::default());
+    assert_eq!(run.take(1).unwrap().len(), 1);
+    server.sql("INSERT INTO t VALUES (2)");
+    assert_eq!(run.take(1).unwrap().len(), 1);
+    let by_socket = "SELECT count(*) > 0 FROM pg_stat_replication WHERE client_addr IS NULL AND state = 'streaming'";
+    assert_eq!(server.sql(by_socket), "t");
+    run.stop();
+    let mut run = server.source(&[("database.hostname", "/no/such")], &Offsets::default());
+    let error = run.take(1).unwrap_err();
+    let socket = format!("/no/such/.s.PGSQL.{}", server.port());
+    assert!(error.kind == ErrorKind::Retriable && error.message.contains(&socket), "{error}");
+}
