@@ -141,7 +141,8 @@ fn generated_columns_come_where_the_publication_has_them() {
     server.sql("INSERT INTO t VALUES (2)");
     assert_eq!(changes(&run.take(1).unwrap()), [json!(["c", {"id": 2, "s": 4}])]);
     run.stop();
-    server.sql("SELECT pg_drop_replication_slot('debezium'); ALTER PUBLICATION dbz_publication SET (publish_generated_columns = none)");
+    server.drop_slot();
+    server.sql("ALTER PUBLICATION dbz_publication SET (publish_generated_columns = none)");
     let mut run = server.source(&[], &Offsets::default());
     assert_eq!(changes(&run.take(2).unwrap()), [json!(["r", {"id": 1}]), json!(["r", {"id": 2}])]);
     server.sql("INSERT INTO t VALUES (3)");

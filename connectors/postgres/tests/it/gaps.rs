@@ -21,7 +21,7 @@ fn a_slot_that_is_gone_or_made_anew_fails_with_the_gap_and_the_mend() {
     run.take(1).unwrap();
     run.commit().unwrap();
     run.stop();
-    server.sql("SELECT pg_drop_replication_slot('debezium')");
+    server.drop_slot();
     server.sql("INSERT INTO t VALUES (2)");
     let mut run = server.source(&[NO_DATA], &offsets);
     let error = run.take_error();
@@ -43,7 +43,7 @@ fn a_slot_that_is_gone_or_made_anew_fails_with_the_gap_and_the_mend() {
     assert!(run.context.warnings().iter().any(|text| text.contains("left out")), "{:?}", run.context.warnings());
     run.stop();
     // Or the tables are read anew.
-    server.sql("SELECT pg_drop_replication_slot('debezium')");
+    server.drop_slot();
     let mut run = server.source(&[("snapshot.mode", "when_needed")], &offsets);
     let rows = changes(&run.take(3).unwrap());
     assert_eq!(rows, [1, 2, 3].map(|id| json!(["r", {"id": id}])));

@@ -153,7 +153,7 @@ fn refused_by_policy(bytes: usize, limit: usize) {
     let mut run = server.source(&keys, &Offsets::default());
     names(&run.take_error(), 2);
     run.stop();
-    server.sql("SELECT pg_drop_replication_slot('debezium')");
+    server.drop_slot();
     let keys = [keys[0], ("event.processing.failure.handling.mode", "warn")];
     let mut run = server.source(&keys, &Offsets::default());
     assert_eq!(ids(&run.take(1).unwrap()), [1], "the snapshot without the row");
@@ -169,7 +169,7 @@ fn refused_by_policy(bytes: usize, limit: usize) {
     }
     run.stop();
     let offsets = Offsets::default();
-    server.sql("SELECT pg_drop_replication_slot('debezium')");
+    server.drop_slot();
     let mut run = server.source(&[keys[0], NO_DATA], &offsets);
     wait_for_slot(&server, &mut run);
     large(5);

@@ -154,7 +154,7 @@ impl Server {
     /// Runs SQL of database `d` and does not wait for its end.
     pub fn begin(&self, sql: &str) -> Child {
         let port = self.port.to_string();
-        let mut psql = Command::new(programs().join("psql"));
+        let mut psql = Command::new(client("psql"));
         psql.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "d", "-qAtX", "-c", sql]);
         psql.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
@@ -167,6 +167,15 @@ impl Server {
     /// Runs SQL in database `d`.
     pub fn sql(&self, sql: &str) -> String {
         self.psql("d", sql)
+    }
+
+    /// Drops the source's slot, once the server has noticed that its session is over.
+    pub fn drop_slot(&self) {
+        let since = Instant::now();
+        while let Err(error) = self.run("d", "SELECT pg_drop_replication_slot('debezium')") {
+            assert!(error.contains("is active") && since.elapsed() < Duration::from_secs(60), "{error}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     pub fn port(&self) -> u16 {
