@@ -6,7 +6,7 @@ mod slot;
 mod tables;
 
 pub use datatypes::load_types;
-pub use publication::Publication;
+pub use publication::{Publication, shown};
 pub use slot::{Slot, SlotState, server_version};
 pub use tables::{CatalogColumn, TableId, TableInfo, list_tables, owners, table_info, table_infos};
 

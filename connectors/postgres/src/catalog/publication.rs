@@ -186,12 +186,38 @@ impl Publication {
 
     /// The tables whose changes it shows.
     pub async fn tables(&self, sql: &Sql) -> Result<Vec<TableId>> {
-        let query = format!(
-            "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = {} ORDER BY 1, 2",
-            literal(&self.name)
-        );
+        let shown = shown(&self.name, super::server_version(sql).await?);
+        let query = format!("SELECT schemaname, tablename FROM ({shown}) shown ORDER BY 1, 2");
         names(&sql.rows("the publication's tables can't be listed", &query).await?)
     }
+}
+
+/// A query for the tables that publication `name` shows: `oid`, `schemaname`, `tablename`. The view that has them,
+/// `pg_publication_tables`, waits from PostgreSQL 16 on for each table that somebody has locked; so they are found here as its
+/// function finds them (`src/backend/catalog/pg_publication.c`).
+pub fn shown(name: &str, version: u32) -> String {
+    let name = literal(name);
+    if version < 150_000 {
+        return format!(
+            "SELECT c.oid, p.schemaname, p.tablename FROM pg_publication_tables p \
+             JOIN pg_namespace n ON n.nspname = p.schemaname \
+             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = {name}"
+        );
+    }
+    format!(
+        "WITH RECURSIVE own AS (SELECT oid, puballtables, pubviaroot FROM pg_publication WHERE pubname = {name}), \
+         listed AS (SELECT r.prrelid AS oid FROM own JOIN pg_publication_rel r ON r.prpubid = own.oid \
+         UNION SELECT c.oid FROM own JOIN pg_publication_namespace s ON s.pnpubid = own.oid \
+         JOIN pg_class c ON c.relnamespace = s.pnnspid WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' \
+         UNION SELECT c.oid FROM own JOIN pg_class c ON own.puballtables AND c.relkind IN ('r', 'p') \
+         AND c.relpersistence = 'p' AND c.oid >= 16384), \
+         below (root, oid) AS (SELECT oid, oid FROM listed UNION SELECT b.root, i.inhrelid FROM below b \
+         JOIN pg_class c ON c.oid = b.oid AND c.relkind = 'p' JOIN pg_inherits i ON i.inhparent = b.oid) \
+         SELECT DISTINCT c.oid, n.nspname AS schemaname, c.relname AS tablename FROM own CROSS JOIN below b \
+         JOIN pg_class c ON c.oid = b.oid JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE CASE WHEN own.pubviaroot THEN NOT EXISTS (SELECT FROM below a WHERE a.oid = b.oid AND a.root <> b.oid) \
+         AND b.root = b.oid WHEN own.puballtables THEN c.relkind = 'r' ELSE c.relkind <> 'p' END"
+    )
 }
 
 /// Tables of rows of schema and name.

@@ -4,7 +4,7 @@
 //! The numbers of those tables are in the offset, so that one that is taken out while the task is stopped is missed too.
 
 use crate::{
-    catalog::{TableId, number, text},
+    catalog::{TableId, number, shown, text},
     error::{Error, Result},
     filter::Filters,
     net::{Sql, identifier, literal},
@@ -42,19 +42,20 @@ impl Published {
     /// Looks at the publication of that name.
     pub async fn look(sql: &Sql, name: &str, filters: &Filters) -> Result<Self> {
         let action = "the publication can't be looked at";
-        let query = format!("SELECT oid, puballtables FROM pg_publication WHERE pubname = {}", literal(name));
+        let query = format!(
+            "SELECT oid, puballtables, current_setting('server_version_num') FROM pg_publication WHERE pubname = {}",
+            literal(name)
+        );
         let Some(row) = sql.row(action, &query).await? else { return Ok(Self::default()) };
         let own = number(&row, 0)?;
         if text(&row, 1)? == "t" {
             return Ok(Self { number: Some(own), ..Self::default() });
         }
         let query = format!(
-            "SELECT c.oid, p.schemaname, p.tablename, c.relispartition AND NOT EXISTS \
-             (SELECT FROM pg_publication_rel r WHERE r.prrelid = c.oid AND r.prpubid = {}) FROM pg_publication_tables p \
-             JOIN pg_namespace n ON n.nspname = p.schemaname \
-             JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = {}",
-            own,
-            literal(name)
+            "SELECT shown.oid, schemaname, tablename, relispartition AND NOT EXISTS \
+             (SELECT FROM pg_publication_rel r WHERE r.prrelid = shown.oid AND r.prpubid = {own}) FROM ({}) shown \
+             JOIN pg_class c ON c.oid = shown.oid",
+            shown(name, number(&row, 2)?)
         );
         let (mut tables, mut by_root) = (BTreeMap::new(), BTreeSet::new());
         for row in sql.rows(action, &query).await? {
