@@ -223,10 +223,14 @@ pub struct ConfigDef {
 }
 
 impl ConfigDef {
-    /// The key of that name, or else the family that covers it.
+    /// The key of that name.
     pub fn key(&self, name: &str) -> Option<&Key> {
-        let own = self.keys.iter().find(|key| key.name == name);
-        own.or_else(|| self.keys.iter().find(|key| key.covers(name)))
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// What a configuration's key of that name is an instance of: the key itself, or else the family that covers it.
+    pub fn key_or_family(&self, name: &str) -> Option<&Key> {
+        self.key(name).or_else(|| self.keys.iter().find(|key| key.covers(name)))
     }
 
     /// These keys, then those of `other` that are not among them, with the rules of both.

@@ -27,27 +27,14 @@ impl Key {
 
     /// Whether a key of this name is of the form that it stands for.
     pub fn covers(&self, name: &str) -> bool {
-        let mut parts = self.fixed_parts();
-        let Some(mut rest) = parts.next().filter(|_| self.is_family()).and_then(|first| name.strip_prefix(first))
-        else {
-            return false;
-        };
-        let mut parts = parts.peekable();
-        while let Some(part) = parts.next() {
-            // At least one character stands before it.
-            let Some(first) = rest.chars().next() else { return false };
-            let behind = rest.get(first.len_utf8()..).unwrap_or_default();
-            let found = if parts.peek().is_none() {
-                behind.ends_with(part).then_some("")
-            } else {
-                behind.split_once(part).map(|(_, rest)| rest)
-            };
-            match found {
-                Some(left) => rest = left,
-                None => return false,
-            }
+        let parts: Vec<_> = self.fixed_parts().collect();
+        // A key that is no family is one part.
+        let [first, middle @ .., last] = parts.as_slice() else { return false };
+        let mut rest = name.strip_prefix(first);
+        for part in middle {
+            rest = rest.and_then(behind_one).and_then(|rest| rest.split_once(part)).map(|(_, rest)| rest);
         }
-        true
+        rest.and_then(behind_one).is_some_and(|rest| rest.ends_with(last))
     }
 
     /// The form as a regular expression over the whole of a key's name.
@@ -63,6 +50,13 @@ impl Key {
             _ => part,
         })
     }
+}
+
+/// The text behind its first character, which stands for what differs.
+fn behind_one(text: &str) -> Option<&str> {
+    let mut characters = text.chars();
+    characters.next()?;
+    Some(characters.as_str())
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ impl ConfigDef {
     /// The keys of `config` that are not in the definition and that `known_elsewhere` does not claim
     /// (Connect's common keys, converter and client prefixes).
     pub fn unknown_keys(&self, config: &Config, known_elsewhere: impl Fn(&str) -> bool) -> Vec<UnknownKey> {
-        let unknown = |key: &&String| self.key(key).is_none() && !known_elsewhere(key);
+        let unknown = |key: &&String| self.key_or_family(key).is_none() && !known_elsewhere(key);
         let names = || self.keys.iter().map(|key| key.name.as_str());
         config
             .keys()

@@ -28,7 +28,7 @@ impl ConfigDef {
         let all_right = !wrong.contains(&true);
         let rules = self.rules.iter().filter(|rule| rule.applies(all_right));
         for error in rules.flat_map(|rule| rule.ask(config)) {
-            let named = self.key(&error.key).map(|key| &key.name);
+            let named = self.key_or_family(&error.key).map(|key| &key.name);
             let found = states.iter_mut().zip(&wrong).find(|(state, _)| Some(&state.key.name) == named);
             if let Some((state, false)) = found {
                 let given = config.get(&state.key.name).filter(|_| state.key.is_secret());
@@ -51,7 +51,7 @@ impl ConfigDef {
     /// `config` as it may be logged or shown: secrets hidden, unknown keys kept.
     pub fn redacted(&self, config: &Config) -> IndexMap<String, String> {
         let shown = |(name, value): (&String, &String)| {
-            let secret = self.key(name).is_some_and(Key::is_secret);
+            let secret = self.key_or_family(name).is_some_and(Key::is_secret);
             (name.clone(), if secret { HIDDEN.to_owned() } else { value.clone() })
         };
         config.iter().map(shown).collect()

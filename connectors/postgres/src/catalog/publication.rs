@@ -102,7 +102,7 @@ impl Publication {
             (PublicationMode::Filtered, Some(true)) => Ok(()),
             (PublicationMode::Filtered, _) => {
                 let roots = self.roots(sql, version, captured).await?;
-                if exists.is_some() && self.shows(sql, captured).await? {
+                if exists.is_some() && self.shows(sql, version, captured).await? {
                     return self.add_roots(sql, &roots).await;
                 }
                 let tables: Vec<_> = captured.iter().chain(&roots).map(TableId::quoted).collect();
@@ -142,8 +142,8 @@ impl Publication {
     }
 
     /// Whether it shows these tables and no others. It is left alone then: whoever made it may have chosen rows and columns.
-    async fn shows(&self, sql: &Sql, captured: &[TableId]) -> Result<bool> {
-        let published: BTreeSet<_> = self.tables(sql).await?.into_iter().collect();
+    async fn shows(&self, sql: &Sql, version: u32, captured: &[TableId]) -> Result<bool> {
+        let published: BTreeSet<_> = self.tables(sql, version).await?.into_iter().collect();
         Ok(captured.iter().cloned().collect::<BTreeSet<_>>() == published)
     }
 
@@ -185,8 +185,8 @@ impl Publication {
     }
 
     /// The tables whose changes it shows.
-    pub async fn tables(&self, sql: &Sql) -> Result<Vec<TableId>> {
-        let shown = shown(&self.name, super::server_version(sql).await?);
+    pub async fn tables(&self, sql: &Sql, version: u32) -> Result<Vec<TableId>> {
+        let shown = shown(&self.name, version);
         let query = format!("SELECT schemaname, tablename FROM ({shown}) shown ORDER BY 1, 2");
         names(&sql.rows("the publication's tables can't be listed", &query).await?)
     }

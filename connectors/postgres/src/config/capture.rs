@@ -53,13 +53,13 @@ pub struct CaptureConfig {
     /// Columns whose texts are cut to so many characters.
     #[config(key = "column.truncate.to.(d+).chars", group = "Tables")]
     pub truncated: KeyFamily,
+    /// Columns whose texts become their digest: SHA-1, SHA-256, SHA-384 or SHA-512 of the salt and the text.
+    #[config(key = "column.mask.hash.v2.([^.]+).with.salt.(.+)", group = "Tables")]
+    pub hashed_plainly: KeyFamily,
     /// Columns whose texts become their digest: SHA-1, SHA-256, SHA-384 or SHA-512 of the salt and the text as Java serializes
     /// it.
     #[config(key = "column.mask.hash.([^.]+).with.salt.(.+)", group = "Tables")]
     pub hashed: KeyFamily,
-    /// Columns whose texts become their digest: SHA-1, SHA-256, SHA-384 or SHA-512 of the salt and the text.
-    #[config(key = "column.mask.hash.v2.([^.]+).with.salt.(.+)", group = "Tables")]
-    pub hashed_plainly: KeyFamily,
     /// Keys of tables instead of their primary keys: `schema.table:column,column;...`, the table a regular expression.
     #[config(key = "message.key.columns", group = "Tables")]
     pub message_key_columns: Option<String>,

@@ -142,6 +142,7 @@ mod tests {
             ("column.mask.with.x.chars", "public.t.a", "column.mask.with.(d+).chars"),
             ("column.truncate.to.3.chars", "public.t.(", "column.truncate.to.(d+).chars"),
             ("column.mask.hash.MD4.with.salt.s", "public.t.c", "column.mask.hash.([^.]+).with.salt.(.+)"),
+            ("column.mask.hash.v2.MD4.with.salt.s", "public.t.c", "column.mask.hash.v2.([^.]+).with.salt.(.+)"),
         ] {
             let errors = SourceConfig::parse(&config(&[(key, value)])).unwrap_err();
             assert_eq!(errors.0.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), [family]);

@@ -105,7 +105,7 @@ impl Facts {
             slot: Slot::new(&config.streaming).state(sql, version).await?,
             publication: publication.exists(sql).await?,
             owns_publication: owns(sql, publication.name()).await?,
-            published: publication.tables(sql).await?,
+            published: publication.tables(sql, version).await?,
             idle_slots: idle_slots(sql).await?,
             endless_log: field(10) == "-1",
             missing_keys: missing_keys(sql, filters, &tables).await?,

@@ -116,17 +116,14 @@ impl Dialer {
     }
 
     async fn stream(&self, host: &str, port: u16, way: Way) -> Result<Stream> {
-        let address = format!("{host}:{port}");
+        let local = host.starts_with('/');
+        let address = if local { format!("{host}/.s.PGSQL.{port}") } else { format!("{host}:{port}") };
         let failed = |cause| Error::Connect { address: address.clone(), cause };
-        if host.starts_with('/') {
+        if local {
             // As with libpq: TLS is not used there, whatever the mode.
-            let socket = format!("{host}/.s.PGSQL.{port}");
-            let failed = |cause| Error::Connect { address: socket.clone(), cause };
-            let connected = timeout(CONNECT_TIMEOUT, UnixStream::connect(&socket)).await;
-            return connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(Stream::Unix).map_err(failed);
+            return in_time(UnixStream::connect(&address)).await.map(Stream::Unix).map_err(failed);
         }
-        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port))).await;
-        let mut tcp = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
+        let mut tcp = in_time(TcpStream::connect((host, port))).await.map_err(failed)?;
         tcp.set_nodelay(true).map_err(failed)?;
         if self.keep_alive {
             // Without probes a peer that vanished would only be missed when something is sent.
@@ -156,6 +153,11 @@ impl Dialer {
             Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         }
     }
+}
+
+/// What comes of a connection within [`CONNECT_TIMEOUT`].
+async fn in_time<T>(connect: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(CONNECT_TIMEOUT, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// `host:port`, or `host` with the common port. An IPv6 address with a port is in brackets.

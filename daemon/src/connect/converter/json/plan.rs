@@ -223,6 +223,7 @@ mod tests {
         let written = both(&plan, &value(&schema, Value::Struct(Arc::clone(&shared)), Value::string("t"))).unwrap();
         assert!(written.contains("\"two\""));
     }
+
     #[test]
     fn what_is_large_or_comes_once_is_not_kept() {
         let schema = schema();
