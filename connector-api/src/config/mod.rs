@@ -23,7 +23,7 @@ pub use family::KeyFamily;
 pub use field::{ConfigEnum, ConfigField, Secret};
 pub use parse::{ConnectorConfig, Reader};
 pub use suggest::{UnknownKey, nearest};
-pub use validate::{HIDDEN, KeyState};
+pub use validate::{HIDDEN, KeyState, Validated};
 
 use indexmap::IndexMap;
 

@@ -17,34 +17,57 @@ pub struct KeyState<'a> {
     pub errors: Vec<String>,
 }
 
-impl ConfigDef {
+/// What a definition says of a configuration.
+#[derive(Clone, Debug)]
+pub struct Validated<'a> {
     /// Every key with its value and everything that is wrong with it, in order of declaration.
+    pub states: Vec<KeyState<'a>>,
+    /// What rules say of keys that the definition does not know.
+    pub strays: Vec<KeyError>,
+}
+
+impl Validated<'_> {
+    /// Everything that is wrong, in order of the keys.
+    pub fn errors(self) -> Vec<KeyError> {
+        let told = |state: KeyState<'_>| {
+            let key = &state.key.name;
+            state.errors.into_iter().map(|message| KeyError { key: key.clone(), message }).collect::<Vec<_>>()
+        };
+        self.states.into_iter().flat_map(told).chain(self.strays).collect()
+    }
+}
+
+impl ConfigDef {
+    /// What is to be said of `config`.
     ///
     /// Keys of `config` that the definition does not know are none of its business (Connect keeps
     /// them); see [`ConfigDef::unknown_keys`].
-    pub fn validate(&self, config: &Config) -> Vec<KeyState<'_>> {
-        let mut states: Vec<_> = self.keys.iter().map(|key| key.state(config.get(&key.name))).collect();
+    pub fn validate(&self, config: &Config) -> Validated<'_> {
+        let (mut states, mut strays) = (self.states(config), Vec::new());
         let wrong: Vec<bool> = states.iter().map(|state| !state.errors.is_empty()).collect();
         let all_right = !wrong.contains(&true);
         let rules = self.rules.iter().filter(|rule| rule.applies(all_right));
         for error in rules.flat_map(|rule| rule.ask(config)) {
             let named = self.key_or_family(&error.key).map(|key| &key.name);
-            let found = states.iter_mut().zip(&wrong).find(|(state, _)| Some(&state.key.name) == named);
-            if let Some((state, false)) = found {
-                let given = config.get(&state.key.name).filter(|_| state.key.is_secret());
-                state.errors.push(without(error.message, given.map(String::as_str)));
+            match states.iter_mut().zip(&wrong).find(|(state, _)| Some(&state.key.name) == named) {
+                Some((state, false)) => {
+                    let given = config.get(&state.key.name).filter(|_| state.key.is_secret());
+                    state.errors.push(without(error.message, given.map(String::as_str)));
+                }
+                Some((_, true)) => {}
+                None => strays.push(error),
             }
         }
-        states
+        Validated { states, strays }
+    }
+
+    fn states(&self, config: &Config) -> Vec<KeyState<'_>> {
+        self.keys.iter().map(|key| key.state(config.get(&key.name))).collect()
     }
 
     /// Everything that is wrong, in order of the keys.
     pub fn check(&self, config: &Config) -> Result<(), ConfigErrors> {
-        let errors: Vec<_> = self
-            .validate(config)
-            .into_iter()
-            .flat_map(|state| state.errors.into_iter().map(|message| KeyError { key: state.key.name.clone(), message }))
-            .collect();
+        let errors = self.validate(config).errors();
         if errors.is_empty() { Ok(()) } else { Err(ConfigErrors(errors)) }
     }
 

@@ -146,7 +146,7 @@ fn shows_no_secret_anywhere() {
     let found = TestConfig::parse(&given).unwrap_err().to_string();
     assert_eq!(found, "Invalid value [hidden] for configuration password: '[hidden]' is too short");
     let def = TestConfig::config_def();
-    let answers: Vec<_> = def.validate(&given).iter().map(|state| state.info().to_string()).collect();
+    let answers: Vec<_> = def.validate(&given).states.iter().map(|state| state.info().to_string()).collect();
     assert!(!answers.concat().contains("hunter2"));
     assert!(!answers.concat().contains("no secret at all"), "not even a default");
     assert!(!def.json_schema("test").to_string().contains("no secret at all"));
@@ -168,7 +168,7 @@ fn describes_its_keys_as_connect_does() {
             "display_name": "batch.size", "dependents": []})
     );
     let given = config(&[("topic", "t"), ("batch.size", "x")]);
-    let states = def.validate(&given);
+    let states = def.validate(&given).states;
     assert_eq!(states[0].info()["value"]["value"], "t");
     assert_eq!(states[1].info()["value"]["value"], json!(null), "an ill-typed value is not shown as the key's");
     assert_eq!(states[5].info()["value"]["recommended_values"], json!(["split", "keep-all", "DROP"]));
@@ -201,12 +201,21 @@ fn a_family_of_keys_is_known_by_its_form() {
     let unknown = def.unknown_keys(&given, |_| false);
     assert_eq!(unknown.iter().map(|unknown| unknown.key.as_str()).collect::<Vec<_>>(), ["cut.to.chars"]);
     def.rules.push(Rule::new(|_| vec![KeyError::invalid("cut.to.x.chars", "a", "\"x\" is no number")]));
-    let states = def.validate(&given);
+    let states = def.validate(&given).states;
     assert_eq!(states.len(), 1);
     assert!(states[0].errors[0].contains("cut.to.x.chars"), "{:?}", states[0].errors);
     let schema = def.json_schema("Test");
     assert_eq!(schema["properties"], json!({}));
     assert_eq!(schema["patternProperties"]["^cut\\.to\\..+\\.chars$"]["description"], json!("Columns that are cut."));
+}
+
+#[test]
+fn what_a_rule_says_of_a_key_without_definition_is_told() {
+    let mut def = FamilyConfig::config_def();
+    def.rules.push(Rule::new(|_| vec![KeyError::invalid("elsewhere", "a", "\"a\" is no number")]));
+    let told = def.check(&Config::new()).unwrap_err().0;
+    assert_eq!(told.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(), ["elsewhere"]);
+    assert!(told[0].message.contains("is no number"), "{told:?}");
 }
 
 #[test]
@@ -229,7 +238,7 @@ proptest! {
         for (key, value) in values {
             given.insert(def.keys[key].name.clone(), value);
         }
-        let wrong = def.validate(&given).iter().any(|state| !state.errors.is_empty());
+        let wrong = !def.validate(&given).errors().is_empty();
         prop_assert_eq!(TestConfig::parse(&given).is_err(), wrong);
     }
 }

@@ -8,7 +8,6 @@ use crate::{
         json,
         layout::{self, Buffer, Connector, Handle, KIND_SINK, KIND_SOURCE, Slice, Status},
     },
-    config::KeyError,
 };
 use std::{ffi::c_void, ptr};
 
@@ -46,12 +45,7 @@ fn info_bytes(info: &ConnectorInfo) -> Vec<u8> {
 
 fn validated(info: &ConnectorInfo, config: &[u8]) -> Result<Vec<u8>> {
     let config = json::to_config(json::parse(config, "a configuration")?)?;
-    let states = info.config_def.validate(&config);
-    let errors: Vec<KeyError> = states
-        .into_iter()
-        .flat_map(|state| state.errors.into_iter().map(|message| KeyError { key: state.key.name.clone(), message }))
-        .collect();
-    Ok(json::bytes(&json::of_key_errors(&errors)))
+    Ok(json::bytes(&json::of_key_errors(&info.config_def.validate(&config).errors())))
 }
 
 /// The calls that sources and sinks answer alike, for a connector type `$c` of trait `$trait`.

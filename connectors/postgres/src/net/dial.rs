@@ -38,6 +38,18 @@ pub enum Stream {
     Unix(UnixStream),
 }
 
+impl Stream {
+    /// Whether it leads over TCP to this same machine.
+    pub fn is_loopback(&self) -> bool {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+            Self::Unix(_) => return false,
+        };
+        matches!((tcp.local_addr(), tcp.peer_addr()), (Ok(here), Ok(there)) if here.ip() == there.ip())
+    }
+}
+
 /// One way to begin a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {

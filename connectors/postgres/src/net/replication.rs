@@ -10,7 +10,10 @@ use postgres_protocol::message::{
     backend::{ErrorResponseBody, Message},
     frontend,
 };
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::VecDeque,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Microseconds between 1970 and PostgreSQL's own epoch, 2000.
 pub const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
@@ -22,6 +25,8 @@ pub enum Frame {
     Data {
         /// Its position in the log; 0 for what describes others.
         start: u64,
+        /// When it was sent by the server's clock, microseconds since 1970.
+        sent: i64,
         /// The message.
         message: Bytes,
     },
@@ -34,16 +39,21 @@ pub enum Frame {
     },
 }
 
+/// Bytes of frames that are read at once, about.
+const MOST_DRAINED: usize = 1 << 20;
+
 /// A replication session.
 pub struct Replication {
     session: Session,
+    /// Frames that were read ahead.
+    drained: VecDeque<Frame>,
 }
 
 impl Replication {
     /// Opens a session.
     pub async fn connect(dialer: &Dialer, login: &Login) -> Result<Self> {
         let session = dialer.session(async |stream| Session::replication(stream, login).await).await?;
-        Ok(Self { session })
+        Ok(Self { session, drained: VecDeque::new() })
     }
 
     /// Rows of a replication command or query.
@@ -104,6 +114,9 @@ impl Replication {
 
     /// The next frame that has arrived whole, without waiting.
     pub fn ready(&mut self) -> Result<Option<Frame>> {
+        if let Some(frame) = self.drained.pop_front() {
+            return Ok(Some(frame));
+        }
         while let Some(tag) = self.frame_tag() {
             match tag {
                 b'd' => {
@@ -127,6 +140,39 @@ impl Replication {
     /// Reads what there is, at least a byte. Safe to drop.
     pub async fn fill(&mut self) -> Result<()> {
         self.session.fill().await
+    }
+
+    /// Reads all there is, at least a byte and not much more than [`MOST_DRAINED`], and takes no time for it in between; whether
+    /// that was all. Safe to drop.
+    pub async fn drain(&mut self) -> Result<bool> {
+        self.fill().await?;
+        let mut bytes = 0;
+        loop {
+            while self.frame_tag() == Some(b'd') {
+                let body = self.take_frame();
+                bytes += body.len();
+                self.drained.extend(frame(body)?);
+            }
+            if bytes >= MOST_DRAINED {
+                return Ok(false);
+            }
+            // Reading made room, which the server's side has filled by now; the poller is to see that.
+            tokio::task::yield_now().await;
+            let read = tokio::select! {
+                biased;
+                read = self.session.fill() => read,
+                () = std::future::ready(()) => return Ok(true),
+            };
+            if read.is_err() {
+                // The next read tells it, behind what the server said before.
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Whether the server is reached over TCP on this same machine.
+    pub fn is_loopback(&self) -> bool {
+        self.session.stream.is_loopback()
     }
 
     /// Tells what was received and what is stored; `ask` asks for a sign of life.
@@ -168,11 +214,9 @@ fn frame(mut body: Bytes) -> Result<Option<Frame>> {
     match body.try_get_u8().map_err(|_| short())? {
         b'w' => {
             let start = body.try_get_u64().map_err(|_| short())?;
-            if body.len() < 16 {
-                return Err(short());
-            }
-            body.advance(16);
-            Ok(Some(Frame::Data { start, message: body }))
+            let _end = body.try_get_u64().map_err(|_| short())?;
+            let sent = body.try_get_i64().map_err(|_| short())?.saturating_add(PG_EPOCH_MICROS);
+            Ok(Some(Frame::Data { start, sent, message: body }))
         }
         b'k' => {
             let end = body.try_get_u64().map_err(|_| short())?;

@@ -66,6 +66,7 @@ impl Engine {
     async fn begin(&mut self, streaming: &mut Streaming, lsn: u64, begun: Transaction) -> Result<()> {
         let (xid, micros) = (begun.xid, begun.micros);
         streaming.transaction = Some(begun);
+        streaming.pace.came_to(micros);
         (self.position.tx_id, self.position.micros) = (Some(i64::from(xid)), micros);
         self.refresh_xmin(streaming).await?;
         let moment = self.moment(streaming, lsn);

@@ -14,6 +14,7 @@ mod known;
 mod locks;
 mod messages;
 mod newcomers;
+mod pace;
 mod published;
 mod pump;
 mod queue;

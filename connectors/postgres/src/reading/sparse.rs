@@ -18,10 +18,10 @@ impl Sparse {
     /// The frame, in memory of its own where captured rows are rare, and its length.
     pub fn taken(&self, frame: Frame) -> (Frame, usize) {
         match frame {
-            Frame::Data { start, message } => {
+            Frame::Data { start, sent, message } => {
                 let length = message.len();
                 let message = if self.0 > APART { Bytes::copy_from_slice(&message) } else { message };
-                (Frame::Data { start, message }, length)
+                (Frame::Data { start, sent, message }, length)
             }
             Frame::Keepalive { .. } => (frame, 0),
         }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     fn is_copied(sparse: &Sparse, block: &Bytes) -> bool {
-        let (frame, length) = sparse.taken(Frame::Data { start: 1, message: block.slice(100..200) });
+        let (frame, length) = sparse.taken(Frame::Data { start: 1, sent: 0, message: block.slice(100..200) });
         let Frame::Data { message, .. } = frame else { panic!("another frame") };
         assert_eq!((&message, length), (&block.slice(100..200), 100));
         message.as_ptr() != block.slice(100..200).as_ptr()

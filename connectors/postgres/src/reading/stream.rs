@@ -3,6 +3,7 @@
 use super::{
     engine::{Engine, now_micros},
     incremental::Chunks,
+    pace::Pace,
     pump::Shared,
     shapes::Unshaped,
     signals::Signals,
@@ -82,6 +83,8 @@ pub(super) struct Streaming {
     sparse: Sparse,
     /// When something else than the server's messages was last looked at.
     looked_at: Instant,
+    /// How often is read.
+    pub(super) pace: Pace,
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +104,7 @@ impl Engine {
         self.emitter.resume_transaction(self.position.transaction.clone());
         let now = Instant::now();
         let mut streaming = Streaming {
+            pace: Pace::new(replication.is_loopback()),
             replication,
             relations: HashMap::new(),
             transaction: None,
@@ -225,17 +229,17 @@ impl Engine {
             let heartbeat = self.settings.config.events.heartbeat_interval;
             let due = if heartbeat.is_zero() { interval } else { interval.min(heartbeat) };
             let (stored, unsettled) = (self.stored(), self.unsettled(streaming));
-            let wake = streaming.wake();
+            let (wake, idle, tell) = (streaming.wake(), streaming.idle_at + IDLE_CHECKPOINT, streaming.told_at + due);
+            let all_told = stored == streaming.told;
             tokio::select! {
-                read = streaming.replication.fill() => {
-                    read?;
-                    streaming.heard_at = Instant::now();
-                }
+                read = streaming.read() => read?,
+                // There are frames still.
+                () = std::future::ready(()), if looks => {}
                 () = self.shared.stop() => return Err(Error::Stopped),
                 () = self.shared.stored_changed.notified() => {}
-                () = tokio::time::sleep_until(streaming.idle_at + IDLE_CHECKPOINT), if unsettled => {}
+                () = tokio::time::sleep_until(idle), if unsettled => {}
                 () = tokio::time::sleep_until(wake) => {}
-                () = tokio::time::sleep_until(streaming.told_at + due), if stored == streaming.told => {
+                () = tokio::time::sleep_until(tell), if all_told => {
                     streaming.tell(stored).await?;
                 }
             }
@@ -336,7 +340,8 @@ impl Engine {
                 }
                 Ok(())
             }
-            Frame::Data { start, message } => {
+            Frame::Data { start, sent, message } => {
+                streaming.pace.sent(sent);
                 streaming.received = streaming.received.max(start);
                 if self.piece(streaming, start, &message, interval).await? {
                     return Ok(());
@@ -404,17 +409,30 @@ impl Streaming {
     /// Reads what has arrived already, so that it goes into one batch with what came before; `false` when that is nothing, or
     /// other things have waited long enough.
     async fn reads_on(&mut self, looks: bool) -> Result<bool> {
-        if looks || self.looked_at.elapsed() > LOOK_UP {
+        if looks || self.pace.is_slow() || self.looked_at.elapsed() > LOOK_UP {
             self.looked_at = Instant::now();
             return Ok(false);
         }
         tokio::select! {
             biased;
-            read = self.replication.fill() => read?,
+            read = self.read() => read?,
             () = std::future::ready(()) => return Ok(false),
         }
-        self.heard_at = Instant::now();
         Ok(true)
+    }
+
+    /// Reads when it is time to. Safe to drop.
+    async fn read(&mut self) -> Result<()> {
+        if self.pace.is_slow() {
+            tokio::time::sleep_until(self.pace.next()).await;
+            if self.replication.drain().await? {
+                self.pace.read();
+            }
+        } else {
+            self.replication.fill().await?;
+        }
+        self.heard_at = Instant::now();
+        Ok(())
     }
 
     /// Whether no transaction is under way, nor one to come of which a part was sent before.

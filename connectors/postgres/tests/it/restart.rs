@@ -7,6 +7,7 @@ use crate::{
 };
 use levada_connector_api::{ConnectorError, ErrorKind, testkit::Offsets};
 use serde_json::json;
+use std::time::Duration;
 
 /// Whether a final error is one that the worker's restart policy tries again.
 pub fn is_passing(error: &ConnectorError) -> bool {
@@ -34,6 +35,40 @@ fn a_transaction_half_committed_goes_on_at_its_next_event() {
     records.extend(run.take(left).unwrap());
     let ids: Vec<_> = records.iter().map(|record| json(&record.key)["id"].as_i64().unwrap()).collect();
     assert_eq!(ids, (1..=100).collect::<Vec<_>>(), "nothing twice, nothing missing");
+    run.stop();
+}
+
+#[test]
+fn what_waited_for_long_comes_whole_and_the_newest_follows_it() {
+    let server = Server::start();
+    server.sql("CREATE TABLE t (id serial PRIMARY KEY, v text)");
+    let offsets = Offsets::default();
+    let keys = [("snapshot.mode", "no_data")];
+    let mut run = server.source(&keys, &offsets);
+    wait_for_slot(&server, &mut run);
+    run.stop();
+    let write = |count: usize| {
+        server.sql(&format!("INSERT INTO t (v) SELECT repeat('x', 300) FROM generate_series(1, {count})"));
+    };
+    (0..30).for_each(|_| write(1_000));
+    // A second is what far behind is.
+    std::thread::sleep(Duration::from_millis(1_200));
+    let mut run = server.source(&keys, &offsets);
+    let (mut records, mut cut) = (Vec::new(), false);
+    while records.len() < 30_000 {
+        match run.poll() {
+            Ok(more) => records.extend(more),
+            Err(error) => assert!(cut && error.kind == ErrorKind::Retriable, "{error}"),
+        }
+        if records.len() > 10_000 && !cut {
+            server.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
+            cut = true;
+        }
+    }
+    write(10);
+    records.extend(run.take(10).unwrap());
+    let ids: Vec<_> = records.iter().map(|record| json(&record.key)["id"].as_i64().unwrap()).collect();
+    assert_eq!(ids, (1..=30_010).collect::<Vec<_>>(), "nothing twice, nothing missing");
     run.stop();
 }
 

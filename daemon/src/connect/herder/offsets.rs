@@ -58,8 +58,10 @@ impl HerderHandle {
                     .iter()
                     .map(|(partition, offset)| Ok((parse_partition(partition)?, parse_offset(offset.as_ref())?)));
                 let changes: Vec<(TopicPartition, Option<i64>)> = changes.collect::<Result<_, HerderError>>()?;
+                // Before the plugin, which may change what it keeps elsewhere.
+                let group = self.idle_group(name, &held).await?;
                 let vouched = self.ask_plugin(plugin, &held, &offsets).await?;
-                self.bus.alter_group_offsets(&self.idle_group(name, &held).await?, changes).await?;
+                self.bus.alter_group_offsets(&group, changes).await?;
                 Ok(message("altered", vouched))
             }
         }
@@ -69,18 +71,23 @@ impl HerderHandle {
     pub async fn reset_offsets(&self, name: &str) -> Result<String, HerderError> {
         let held = self.hold(name).await?;
         let plugin = self.plugin_of(&held.config)?;
-        let kind = plugin.info.kind;
         let known = self.offsets(name).await?;
         let changes: Offsets = known.into_iter().map(|(partition, _)| (partition, None)).collect();
+        let group = match plugin.info.kind {
+            ConnectorKind::Source => None,
+            ConnectorKind::Sink => Some(self.idle_group(name, &held).await?),
+        };
         let vouched = self.ask_plugin(Arc::clone(&plugin), &held, &changes).await?;
-        if kind == ConnectorKind::Sink && !changes.is_empty() {
-            // A sink may keep offsets of partitions that its group has none of any more.
-            self.ask_plugin(plugin, &held, &Offsets::new()).await?;
-        }
-        match kind {
-            ConnectorKind::Source if changes.is_empty() => {}
-            ConnectorKind::Source => self.offset_store.put(name, &changes, None).await?,
-            ConnectorKind::Sink => self.bus.delete_group(&self.idle_group(name, &held).await?).await?,
+        match group {
+            Some(group) => {
+                if !changes.is_empty() {
+                    // A sink may keep offsets of partitions that its group has none of any more.
+                    self.ask_plugin(plugin, &held, &Offsets::new()).await?;
+                }
+                self.bus.delete_group(&group).await?;
+            }
+            None if changes.is_empty() => {}
+            None => self.offset_store.put(name, &changes, None).await?,
         }
         Ok(message("reset", vouched))
     }

@@ -3,7 +3,7 @@
 use crate::connect::config_provider::Resolved;
 use levada_connector_api::{
     Config,
-    config::{ConfigDef, HIDDEN, KeyState},
+    config::{ConfigDef, HIDDEN, KeyState, Validated},
 };
 use serde_json::{Value as Json, json};
 
@@ -59,18 +59,21 @@ pub struct Items {
 impl Items {
     /// Adds what a definition says of the configuration. A key that is there already is replaced where it stands, as
     /// a plugin's definition of a common key wins over ours.
-    pub fn add(&mut self, def: &ConfigDef, states: Vec<KeyState<'_>>) {
+    pub fn add(&mut self, def: &ConfigDef, validated: Validated<'_>) {
         for group in def.groups() {
             if !self.groups.iter().any(|known| known == group) {
                 self.groups.push(group.to_owned());
             }
         }
-        for state in states {
+        for state in validated.states {
             let item = Item::of(state);
             match self.list.iter_mut().find(|known| known.name == item.name) {
                 Some(known) => *known = item,
                 None => self.list.push(item),
             }
+        }
+        for stray in validated.strays {
+            self.error(&stray.key, None, stray.message);
         }
     }
 

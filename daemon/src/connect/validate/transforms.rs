@@ -141,9 +141,9 @@ fn add(
     let def = ConfigDef { keys, ..ConfigDef::default() };
     let unknown = def.unknown_keys(config, |key| !key.starts_with(&prefix));
     warnings.extend(unknown.iter().map(ToString::to_string));
-    let states = def.validate(config);
-    let clean = states.iter().all(|state| state.errors.is_empty());
-    items.add(&def, states);
+    let validated = def.validate(config);
+    let clean = validated.states.iter().all(|state| state.errors.is_empty());
+    items.add(&def, validated);
     clean
 }
 
