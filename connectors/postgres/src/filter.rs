@@ -65,7 +65,8 @@ pub struct Filters {
     schemas: Choice,
     tables: Choice,
     columns: Choice,
-    propagate: Patterns,
+    columns_told: Patterns,
+    types_told: Patterns,
     keys: KeyColumns,
 }
 
@@ -76,7 +77,8 @@ impl Filters {
             schemas: Choice::new(config.schema_include.as_ref(), config.schema_exclude.as_ref()),
             tables: Choice::new(config.table_include.as_ref(), config.table_exclude.as_ref()),
             columns: Choice::new(config.column_include.as_ref(), config.column_exclude.as_ref()),
-            propagate: Patterns::new(config.column_propagate.as_deref().unwrap_or_default()),
+            columns_told: Patterns::new(config.column_propagate.as_deref().unwrap_or_default()),
+            types_told: Patterns::new(config.datatype_propagate.as_deref().unwrap_or_default()),
             keys: KeyColumns::parse(config.message_key_columns.as_deref().unwrap_or_default()).unwrap_or_default(),
         }
     }
@@ -93,9 +95,10 @@ impl Filters {
         self.columns.is_all() || self.columns.chooses(&format!("{schema}.{table}.{column}"))
     }
 
-    /// Whether a column's database type goes into its schema.
-    pub fn propagates(&self, schema: &str, table: &str, column: &str) -> bool {
-        self.propagate.matches(&format!("{schema}.{table}.{column}"))
+    /// Whether a column's database type, `type_name` by its own name, goes into its schema.
+    pub fn propagates(&self, schema: &str, table: &str, column: &str, type_name: &str) -> bool {
+        self.columns_told.matches(&format!("{schema}.{table}.{column}"))
+            || self.types_told.matches(&format!("{schema}.{table}.{type_name}"))
     }
 
     /// The columns that `message.key.columns` gives a table as its key.
@@ -146,8 +149,8 @@ mod tests {
     #[test]
     fn tables_of_the_server_and_of_postgis_are_never_captured() {
         let (schemas, tables, columns) = (Choice::default(), Choice::default(), Choice::default());
-        let (propagate, keys) = (Patterns::default(), KeyColumns::default());
-        let filters = Filters { schemas, tables, columns, propagate, keys };
+        let (columns_told, types_told, keys) = (Patterns::default(), Patterns::default(), KeyColumns::default());
+        let filters = Filters { schemas, tables, columns, columns_told, types_told, keys };
         assert!(filters.table("public", "t"));
         for (schema, table) in [("pg_catalog", "pg_class"), ("information_schema", "t"), ("gis", "spatial_ref_sys")] {
             assert!(!filters.table(schema, table), "{schema}.{table}");

@@ -84,8 +84,8 @@ fn adjusted(name: &str, mode: NameAdjustment, namespaced: bool) -> String {
     let mut first = true;
     for c in name.chars() {
         let dot = namespaced && c == '.';
-        let letter = c.is_ascii_alphabetic() || (c == '_' && mode == NameAdjustment::Avro) || (c == '_' && !namespaced);
-        let fine = dot || letter || (!first && c.is_ascii_digit()) || (c == '_' && mode == NameAdjustment::Avro);
+        let letter = c.is_ascii_alphabetic() || (c == '_' && mode == NameAdjustment::Avro);
+        let fine = dot || letter || (!first && c.is_ascii_digit());
         match (fine, mode) {
             (true, _) => out.push(c),
             (false, NameAdjustment::AvroUnicode) => {
@@ -114,6 +114,11 @@ mod tests {
         assert_eq!(valid_topic("p.schéma.ta ble"), "p.sch_ma.ta_ble");
         assert_eq!(adjusted("p.my-schema.1t.Value", NameAdjustment::Avro, true), "p.my_schema._1t.Value");
         assert_eq!(adjusted("a-b", NameAdjustment::AvroUnicode, false), "a_u002db");
+        assert_eq!(
+            adjusted("_a_9", NameAdjustment::AvroUnicode, false),
+            "_u005fa_u005f9",
+            "an underscore begins the others"
+        );
         assert_eq!(adjusted("a-b", NameAdjustment::None, false), "a-b");
     }
 }

@@ -34,7 +34,6 @@ const LIMITS: &[(&str, &[&str], bool, &str)] = &[
     ("notification.enabled.channels", &[""], false, "notifications do not exist yet"),
     ("custom.metric.tags", &[""], false, "it has no effect"),
     ("database.sslfactory", &[""], false, "it is a Java class; database.sslmode and database.sslrootcert decide"),
-    ("datatype.propagate.source.type", &[""], false, "only column.propagate.source.type has an effect"),
     ("plugin.name", &["pgoutput"], false, "pgoutput is used, which every server has"),
 ];
 

@@ -6,6 +6,11 @@ use levada_connector_api::Str;
 /// Microseconds of a month of 30.4375 days, Debezium's average.
 const MONTH_MICROS: i64 = 2_629_800_000_000;
 
+/// Digits of a second's fraction that an interval's modifier declares: its lower half, 65535 for none.
+pub fn interval_precision(modifier: i32) -> Option<i32> {
+    (modifier >= 0 && modifier & 0xffff != 0xffff).then_some(modifier & 0xffff)
+}
+
 /// The parts of an interval; each has its own sign.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interval {

@@ -1,6 +1,6 @@
 //! Which schema and which decoder a column's type gets, in every mode.
 
-use super::{Codec, Decode, Kind, Placeholder, TypeRegistry, schemas, time::Unit};
+use super::{Codec, Decode, Kind, Placeholder, TypeRegistry, interval_precision, schemas, time::Unit};
 use crate::config::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, TimeMode, TypesConfig};
 use levada_connector_api::{Schema, SchemaType, Value};
 use std::sync::Arc;
@@ -22,12 +22,12 @@ impl Codec {
             },
             Kind::Enum(labels) => (schemas::enumeration(labels), Decode::Text),
             Kind::Range if is_range(&info.name) => text(),
+            Kind::Array(element) if is_unsupported_array(types, *element) => return None,
             Kind::Array(element) => match array(config, types, *element, modifier) {
                 Some(found) => found,
-                None if is_unsupported_array(types, *element) => return None,
                 None => return opaque(config, placeholder),
             },
-            Kind::Range | Kind::Domain(..) => return opaque(config, placeholder),
+            Kind::Range | Kind::Domain(..) | Kind::Composite => return opaque(config, placeholder),
         };
         let placeholder = match decode {
             Decode::HstoreJson => Value::String(placeholder.object.clone()),
@@ -201,8 +201,7 @@ fn interval(config: &TypesConfig, modifier: i32) -> Mapped {
     if config.time == TimeMode::Structured {
         let fields = ["years", "months", "days", "hours", "minutes", "seconds", "nanos", "precision"];
         let schema = schemas::structured("StructuredDuration", &fields);
-        // The precision is in the lower half; 65535 is none.
-        let precision = if modifier < 0 || modifier & 0xffff == 0xffff { 6 } else { modifier & 0xffff };
+        let precision = interval_precision(modifier).unwrap_or(6);
         return (schema.clone(), Decode::StructuredInterval(Arc::new(schema), precision));
     }
     match config.interval {
@@ -216,21 +215,21 @@ fn interval(config: &TypesConfig, modifier: i32) -> Mapped {
 }
 
 fn array(config: &TypesConfig, types: &TypeRegistry, element: u32, modifier: i32) -> Option<Mapped> {
-    if is_unsupported_array(types, element) {
-        return None;
-    }
-    let (info, _, modifier) = types.root(element, modifier)?;
-    // Arrays of domains have no mapping upstream.
-    if types.get(element).is_some_and(|info| matches!(info.kind, Kind::Domain(..))) {
-        return None;
-    }
-    let (schema, decode) = match &info.kind {
-        Kind::Base => base(config, &info.name, modifier)?,
-        Kind::Enum(labels) => (schemas::enumeration(labels), Decode::Text),
-        Kind::Range if is_range(&info.name) => text(),
-        _ => return None,
+    let info = types.get(element)?;
+    let known = match &info.kind {
+        Kind::Base => base(config, &info.name, modifier),
+        Kind::Enum(labels) => Some((schemas::enumeration(labels), Decode::Text)),
+        Kind::Range if is_range(&info.name) => Some(text()),
+        // Domains are unknown types upstream where they are elements.
+        _ => None,
     };
-    // Elements of enumerations are required upstream; nulls in them could then not be sent.
+    let (schema, decode) = match known {
+        Some(known) => known,
+        // Boxes are apart by semicolons.
+        None if !config.unknown || info.name == "box" => return None,
+        None => (binary_schema(config.binary), Decode::Opaque(config.binary)),
+    };
+    // Elements of enumerations and unknown types are required upstream; nulls in them could then not be sent.
     Some((Schema::array(Arc::new(schema.optional())), Decode::Array(Box::new(decode))))
 }
 

@@ -21,6 +21,7 @@ pub use calendar::days;
 pub use codec::Codec;
 pub use decode::{Decode, DecodeError, Placeholder, binary, hex_digits};
 pub use default::default_value;
+pub use interval::interval_precision;
 pub use numeric::fixed;
 pub use registry::{Kind, TypeInfo, TypeRegistry};
 pub use schemas::decimal;

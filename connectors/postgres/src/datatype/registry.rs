@@ -15,6 +15,8 @@ pub enum Kind {
     Enum(Vec<String>),
     /// A range.
     Range,
+    /// A row.
+    Composite,
 }
 
 /// A type.

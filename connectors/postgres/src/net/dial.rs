@@ -39,14 +39,15 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Whether it leads over TCP to this same machine.
+    /// Whether it leads over TCP to this same machine, or what forwards a port on it.
     pub fn is_loopback(&self) -> bool {
         let tcp = match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
             Self::Unix(_) => return false,
         };
-        matches!((tcp.local_addr(), tcp.peer_addr()), (Ok(here), Ok(there)) if here.ip() == there.ip())
+        let (Ok(here), Ok(there)) = (tcp.local_addr(), tcp.peer_addr()) else { return false };
+        there.ip().to_canonical().is_loopback() || here.ip() == there.ip()
     }
 }
 

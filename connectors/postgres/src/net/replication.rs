@@ -12,7 +12,7 @@ use postgres_protocol::message::{
 };
 use std::{
     collections::VecDeque,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Microseconds between 1970 and PostgreSQL's own epoch, 2000.
@@ -47,18 +47,28 @@ pub struct Replication {
     session: Session,
     /// Frames that were read ahead.
     drained: VecDeque<Frame>,
+    /// Their bytes since all there was was read.
+    burst: usize,
 }
 
 impl Replication {
     /// Opens a session.
     pub async fn connect(dialer: &Dialer, login: &Login) -> Result<Self> {
         let session = dialer.session(async |stream| Session::replication(stream, login).await).await?;
-        Ok(Self { session, drained: VecDeque::new() })
+        Ok(Self { session, drained: VecDeque::new(), burst: 0 })
     }
 
     /// Rows of a replication command or query.
     pub async fn query(&mut self, action: &str, sql: &str) -> Result<Vec<Row>> {
         self.session.query(action, sql).await
+    }
+
+    /// How long the server waits for a sign of life before it cuts the session; zero for ever.
+    pub async fn patience(&mut self) -> Result<Duration> {
+        let query = "SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'";
+        let rows = self.query("wal_sender_timeout can't be read", query).await?;
+        let millis = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        Ok(Duration::from_millis(millis.unwrap_or(0)))
     }
 
     /// Begins the stream of a slot at `from`; `options` are the plug-in's.
@@ -142,30 +152,31 @@ impl Replication {
         self.session.fill().await
     }
 
-    /// Reads all there is, at least a byte and not much more than [`MOST_DRAINED`], and takes no time for it in between; whether
-    /// that was all. Safe to drop.
-    pub async fn drain(&mut self) -> Result<bool> {
-        self.fill().await?;
+    /// Reads on, not much more than [`MOST_DRAINED`], and takes no time for anything in between; gives how many bytes of frames
+    /// came since the last time when that was all. Safe to drop.
+    pub async fn drain(&mut self) -> Result<Option<usize>> {
         let mut bytes = 0;
         loop {
             while self.frame_tag() == Some(b'd') {
                 let body = self.take_frame();
                 bytes += body.len();
+                self.burst += body.len();
                 self.drained.extend(frame(body)?);
             }
-            if bytes >= MOST_DRAINED {
-                return Ok(false);
+            // Another message is for `ready`.
+            if bytes >= MOST_DRAINED || self.frame_tag().is_some() {
+                return Ok(None);
             }
             // Reading made room, which the server's side has filled by now; the poller is to see that.
             tokio::task::yield_now().await;
             let read = tokio::select! {
                 biased;
                 read = self.session.fill() => read,
-                () = std::future::ready(()) => return Ok(true),
+                () = std::future::ready(()) => return Ok(Some(std::mem::take(&mut self.burst))),
             };
             if read.is_err() {
                 // The next read tells it, behind what the server said before.
-                return Ok(true);
+                return Ok(None);
             }
         }
     }
@@ -224,5 +235,101 @@ fn frame(mut body: Bytes) -> Result<Option<Frame>> {
             Ok(Some(Frame::Keepalive { end, reply: body.try_get_u8().map_err(|_| short())? == 1 }))
         }
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Stream;
+    use tokio::{io::AsyncWriteExt, net::UnixStream};
+
+    fn replication() -> (Replication, UnixStream) {
+        let (ours, server) = UnixStream::pair().unwrap();
+        let session = Session { stream: Stream::Unix(ours), input: BytesMut::new() };
+        (Replication { session, drained: VecDeque::new(), burst: 0 }, server)
+    }
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        [&[tag], &u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], body].concat()
+    }
+
+    /// Of so many bytes, with its number as its position.
+    fn data(number: u64, length: usize) -> Vec<u8> {
+        message(b'd', &[b"w", &number.to_be_bytes()[..], &[0; 16], &vec![b'x'; length]].concat())
+    }
+
+    fn numbers(replication: &mut Replication) -> Vec<u64> {
+        let next = || match replication.ready().unwrap()? {
+            Frame::Data { start, .. } => Some(start),
+            Frame::Keepalive { .. } => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[tokio::test]
+    async fn frames_that_were_drained_come_in_order_wherever_the_drain_is_cut() {
+        let (mut replication, mut server) = replication();
+        let all: Vec<u8> = (0..400).flat_map(|number| data(number, 1000)).collect();
+        let writer = tokio::spawn(async move {
+            for piece in all.chunks(777) {
+                server.write_all(piece).await.unwrap();
+            }
+            server
+        });
+        let (mut seen, mut cut) = (Vec::new(), 0);
+        while seen.len() < 400 {
+            replication.fill().await.unwrap();
+            for _ in 0..cut % 3 {
+                tokio::task::yield_now().await;
+            }
+            tokio::select! {
+                biased;
+                drained = replication.drain() => drop(drained.unwrap()),
+                () = tokio::task::yield_now() => cut += 1,
+            }
+            seen.extend(numbers(&mut replication));
+        }
+        assert_eq!(seen, (0..400).collect::<Vec<_>>());
+        assert!(cut > 0);
+        drop(writer.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_drain_ends_at_another_message_at_its_bound_and_at_the_end() {
+        let (mut replication, mut server) = replication();
+        let notice = message(b'N', b"\0");
+        server.write_all(&[data(1, 10), notice, data(2, 10)].concat()).await.unwrap();
+        replication.fill().await.unwrap();
+        assert_eq!(replication.drain().await.unwrap(), None, "the notice is first");
+        assert_eq!(numbers(&mut replication), [1, 2]);
+
+        let writer = tokio::spawn(async move {
+            server
+                .write_all(&(3..9).flat_map(|number| data(number, MOST_DRAINED / 4)).collect::<Vec<_>>())
+                .await
+                .unwrap();
+            server
+        });
+        while replication.drained.len() < 4 {
+            replication.fill().await.unwrap();
+            let _ = replication.drain().await.unwrap();
+        }
+        let bytes: usize = replication.drained.len() * MOST_DRAINED / 4;
+        assert!(bytes <= MOST_DRAINED * 2, "{bytes}");
+        let mut seen = numbers(&mut replication);
+        while seen.len() < 6 {
+            replication.fill().await.unwrap();
+            seen.extend(numbers(&mut replication));
+        }
+        assert_eq!(seen, (3..9).collect::<Vec<_>>());
+        let mut server = writer.await.unwrap();
+
+        server.write_all(&data(9, 10)).await.unwrap();
+        replication.fill().await.unwrap();
+        drop(server);
+        assert_eq!(replication.drain().await.unwrap(), None, "the end comes behind what was said");
+        assert_eq!(numbers(&mut replication), [9]);
+        assert!(replication.fill().await.is_err());
     }
 }

@@ -17,7 +17,6 @@ use crate::{
     signal::Asked,
 };
 use levada_connector_api::ErrorKind;
-use std::time::Duration;
 
 impl Engine {
     /// Notes tables that are to be read at the transaction's end.
@@ -40,14 +39,14 @@ impl Engine {
     }
 
     /// Reads the tables that were asked for, when the stream is between two transactions.
-    pub(super) async fn blocking(&mut self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
+    pub(super) async fn blocking(&mut self, streaming: &mut Streaming) -> Result<()> {
         if self.position.blocking().is_none()
             || !streaming.idle_between()
             || !self.sees_all(streaming, "blocking snapshot").await?
         {
             return Ok(());
         }
-        self.deliver(streaming, interval).await?;
+        self.deliver(streaming).await?;
         self.position.transaction = None;
         // A chunk that waits would come behind newer rows.
         streaming.chunks.put_back();

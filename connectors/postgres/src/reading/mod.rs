@@ -2,6 +2,7 @@
 //! bounded size. It answers the server while the queue is full.
 
 mod alongside;
+mod beat;
 mod blocking;
 mod channels;
 mod checks;

@@ -12,6 +12,10 @@ use tokio::time::Instant;
 const FAR_BEHIND: i64 = 1_000_000;
 /// Between a reading of all there was and the next.
 const REST: Duration = Duration::from_millis(20);
+/// Bytes that come in a rest, at least, where it is worth it. A server whose clock is not that of its commits sends fewer.
+const LEAST_BURST: usize = 32 << 10;
+/// Time without rests behind one that was not.
+const AWAKE: Duration = Duration::from_secs(1);
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -20,12 +24,17 @@ pub(super) struct Pace {
     matters: bool,
     slow: bool,
     sent: i64,
+    /// Whether there was a rest since the pace is slow.
+    rested: bool,
     next: Instant,
+    /// Until when there are no rests.
+    awake: Instant,
 }
 
 impl Pace {
     pub fn new(matters: bool) -> Self {
-        Self { matters, slow: false, sent: 0, next: Instant::now() }
+        let now = Instant::now();
+        Self { matters, slow: false, sent: 0, rested: false, next: now, awake: now }
     }
 
     /// A message came that was sent at this time, microseconds by the server's clock.
@@ -35,12 +44,25 @@ impl Pace {
 
     /// The message was of a transaction that was committed at this time, by the same clock.
     pub fn came_to(&mut self, committed: i64) {
-        self.slow = self.matters && self.sent.saturating_sub(committed) > FAR_BEHIND;
+        let slow = self.matters && self.sent.saturating_sub(committed) > FAR_BEHIND && self.awake <= Instant::now();
+        self.rested &= slow;
+        self.slow = slow;
     }
 
-    /// Everything there was was read.
-    pub fn read(&mut self) {
-        self.next = Instant::now() + REST;
+    /// The server has sent all it had.
+    pub fn caught_up(&mut self) {
+        (self.slow, self.rested) = (false, false);
+    }
+
+    /// Everything there was was read, so many bytes.
+    pub fn read(&mut self, bytes: usize) {
+        let now = Instant::now();
+        if self.rested && bytes < LEAST_BURST {
+            self.awake = now + AWAKE;
+            self.caught_up();
+        } else {
+            (self.rested, self.next) = (true, now + REST);
+        }
     }
 
     /// Whether to read only from [`Self::next`] on, and then everything there is.
@@ -57,6 +79,13 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// That has come to a transaction of two seconds before it was sent.
+    fn behind(mut pace: Pace) -> Pace {
+        pace.sent(5_000_000);
+        pace.came_to(3_000_000);
+        pace
+    }
+
     #[test]
     fn only_a_server_that_works_off_its_log_is_read_slowly() {
         let mut pace = Pace::new(true);
@@ -67,9 +96,27 @@ mod tests {
             pace.came_to(committed);
             assert_eq!(pace.is_slow(), slow);
         }
-        let mut elsewhere = Pace::new(false);
-        elsewhere.sent(5_000_000);
-        elsewhere.came_to(0);
-        assert!(!elsewhere.is_slow());
+        assert!(!behind(Pace::new(false)).is_slow(), "elsewhere");
+    }
+
+    #[test]
+    fn it_ends_with_the_log() {
+        let mut pace = behind(Pace::new(true));
+        pace.caught_up();
+        assert!(!pace.is_slow());
+    }
+
+    #[test]
+    fn rests_that_bring_little_are_given_up() {
+        let mut pace = behind(Pace::new(true));
+        pace.read(10);
+        assert!(pace.is_slow() && pace.next() > Instant::now(), "nothing came of a rest yet");
+        pace.read(LEAST_BURST);
+        assert!(behind(pace).is_slow());
+        let mut pace = behind(Pace::new(true));
+        pace.read(10);
+        pace.read(10);
+        assert!(!pace.is_slow());
+        assert!(!behind(pace).is_slow(), "and not tried again at once");
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     table::{DecodedRow, RowError, Table},
 };
 use levada_connector_api::{Bytes, ErrorKind, Headers, SourceRecord, Value};
-use std::{fmt::Write, pin::pin, sync::Arc, time::Duration};
+use std::{fmt::Write, pin::pin, sync::Arc};
 
 /// Bytes of values that are read at once.
 const READ_BYTES: usize = 4 << 20;
@@ -68,18 +68,18 @@ impl Engine {
     }
 
     /// Puts the values into the batch. What no longer fits into it goes ahead, without an offset.
-    pub(super) async fn reselect(&mut self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
+    pub(super) async fn reselect(&mut self, streaming: &mut Streaming) -> Result<()> {
         let mut wishes = std::mem::take(&mut self.wishes);
         while !wishes.is_empty() {
             let later = wishes.split_off(wishes.len().min(MOST_ROWS));
-            wishes = self.filled(streaming, wishes, interval).await?;
+            wishes = self.filled(streaming, wishes).await?;
             wishes.extend(later);
-            self.report(streaming, interval).await?;
+            self.report(streaming).await?;
             if self.shared.stopping() {
                 return Err(Error::Stopped);
             }
             if let Some(first) = wishes.first().map(|wish| wish.record).filter(|_| self.batch.bytes >= READ_BYTES) {
-                self.send_ahead(streaming, first, interval).await?;
+                self.send_ahead(streaming, first).await?;
                 for wish in &mut wishes {
                     wish.record -= first;
                 }
@@ -89,24 +89,22 @@ impl Engine {
     }
 
     /// Reads rows; a table that is locked keeps the reader waiting, and the server hears that somebody is here.
-    async fn filled(&mut self, streaming: &mut Streaming, wishes: Vec<Wish>, interval: Duration) -> Result<Vec<Wish>> {
-        let stored = self.stored();
+    async fn filled(&mut self, streaming: &mut Streaming, wishes: Vec<Wish>) -> Result<Vec<Wish>> {
         let mut fill = pin!(self.fill(wishes));
         loop {
             tokio::select! {
                 left = &mut fill => return left,
-                () = tokio::time::sleep(interval.min(Duration::from_secs(10))) => streaming.tell(stored).await?,
+                () = tokio::time::sleep(streaming.alive) => streaming.tell_stored().await?,
             }
         }
     }
 
-    async fn send_ahead(&mut self, streaming: &mut Streaming, count: usize, interval: Duration) -> Result<()> {
+    async fn send_ahead(&mut self, streaming: &mut Streaming, count: usize) -> Result<()> {
         let rest = self.batch.records.split_off(count);
         let records = std::mem::replace(&mut self.batch.records, rest);
         let chunk = Chunk { records, shapes: Vec::new(), offset: None, bytes: std::mem::take(&mut self.batch.bytes) };
         let shared = Arc::clone(&self.shared);
-        let stored = self.stored();
-        shared.push(chunk, interval.min(Duration::from_secs(10)), async || streaming.tell(stored).await).await
+        shared.push(chunk, streaming.alive, async || streaming.tell_stored().await).await
     }
 
     /// Reads rows, table by table; gives back those that there was no room for.

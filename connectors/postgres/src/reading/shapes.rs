@@ -129,8 +129,7 @@ impl Engine {
         let changes = before.as_ref().map(|before| shape::diff(before, &after)).unwrap_or_default();
         if let Some(text) = self.refused(oid, &after, &changes) {
             // What came before it is handed out.
-            let interval = self.settings.config.streaming.status_interval;
-            self.deliver(streaming, interval).await?;
+            self.deliver(streaming).await?;
             let pauses = self.settings.config.schema_changes.policy == SchemaPolicy::Pause;
             return Err(Error::SchemaChange { text, pauses });
         }

@@ -34,9 +34,6 @@ const ALIVE: Duration = Duration::from_secs(10);
 const ASK_AFTER: Duration = Duration::from_secs(15);
 /// Silence after which the connection counts as broken.
 const GONE_AFTER: Duration = Duration::from_secs(90);
-/// Longest wait of the heartbeat's query for a lock, and for its end.
-const ACT_LOCK: Duration = Duration::from_secs(1);
-const ACT: Duration = Duration::from_secs(5);
 /// Servers send parts of transactions that have not ended since this version.
 const PARTS_VERSION: u32 = 140_000;
 
@@ -68,7 +65,7 @@ pub(super) struct Streaming {
     pub(super) unshaped: Unshaped,
     /// Whether the last event was sent before.
     pub(super) skipped: bool,
-    heartbeat_at: Instant,
+    pub(super) heartbeat_at: Instant,
     idle_at: Instant,
     /// Position behind the last commit that an offset tells.
     settled: u64,
@@ -78,7 +75,7 @@ pub(super) struct Streaming {
     /// Whether the server is told what is stored.
     acknowledges: bool,
     /// Longest silence towards the server.
-    alive: Duration,
+    pub(super) alive: Duration,
     /// How far apart captured rows are.
     sparse: Sparse,
     /// When something else than the server's messages was last looked at.
@@ -100,6 +97,7 @@ impl Engine {
     /// Streams until a stop or a failure.
     pub(super) async fn stream(&mut self, mut replication: Replication, end: Lsn) -> Result<()> {
         let resume = self.position.resume();
+        let alive = alive(self.settings.config.streaming.status_interval, replication.patience().await?);
         self.start_stream(&mut replication, resume.from).await?;
         self.emitter.resume_transaction(self.position.transaction.clone());
         let now = Instant::now();
@@ -129,7 +127,7 @@ impl Engine {
             acknowledges: self.acknowledges(),
             sparse: Sparse::default(),
             looked_at: now,
-            alive: self.settings.config.streaming.status_interval.clamp(Duration::from_millis(100), ALIVE),
+            alive,
         };
         // A stream's offsets say nothing of the snapshot before it.
         self.position.snapshot = None;
@@ -195,50 +193,51 @@ impl Engine {
     }
 
     async fn pump(&mut self, streaming: &mut Streaming) -> Result<()> {
-        let interval = self.settings.config.streaming.status_interval.max(Duration::from_millis(100));
         loop {
             let mut looks = false;
-            while !looks && let Some(frame) = streaming.replication.ready()? {
+            while !looks {
+                let frame = match streaming.replication.ready() {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => break,
+                    Err(error) => return self.ended(streaming, error).await,
+                };
                 let (frame, length) = streaming.sparse.taken(frame);
                 let records = self.batch.records.len();
-                self.frame(streaming, frame, interval).await?;
+                self.frame(streaming, frame).await?;
                 streaming.sparse.came(length, self.batch.records.len() != records);
                 if self.is_full() {
-                    self.deliver(streaming, interval).await?;
+                    self.deliver(streaming).await?;
                 }
-                self.blocking(streaming, interval).await?;
+                self.blocking(streaming).await?;
                 looks = streaming.idle_between() && streaming.looks();
             }
             match streaming.reads_on(looks).await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => {
-                    // What came before is whole.
-                    self.deliver(streaming, interval).await?;
-                    return Err(error);
-                }
+                Err(error) => return self.ended(streaming, error).await,
             }
-            self.deliver(streaming, interval).await?;
+            self.deliver(streaming).await?;
             self.settle(streaming).await?;
             self.channels(streaming).await?;
-            self.blocking(streaming, interval).await?;
+            self.blocking(streaming).await?;
             self.next_chunk(streaming).await?;
             if self.shared.stopping() {
                 return Err(Error::Stopped);
             }
             let heartbeat = self.settings.config.events.heartbeat_interval;
-            let due = if heartbeat.is_zero() { interval } else { interval.min(heartbeat) };
+            let due = if heartbeat.is_zero() { streaming.alive } else { streaming.alive.min(heartbeat) };
             let (stored, unsettled) = (self.stored(), self.unsettled(streaming));
             let (wake, idle, tell) = (streaming.wake(), streaming.idle_at + IDLE_CHECKPOINT, streaming.told_at + due);
-            let all_told = stored == streaming.told;
+            let (all_told, between) = (stored == streaming.told, streaming.idle_between());
             tokio::select! {
-                read = streaming.read() => read?,
+                read = streaming.read(), if !looks => read?,
                 // There are frames still.
                 () = std::future::ready(()), if looks => {}
                 () = self.shared.stop() => return Err(Error::Stopped),
                 () = self.shared.stored_changed.notified() => {}
                 () = tokio::time::sleep_until(idle), if unsettled => {}
-                () = tokio::time::sleep_until(wake) => {}
+                // Within a transaction nothing comes of it.
+                () = tokio::time::sleep_until(wake), if between => {}
                 () = tokio::time::sleep_until(tell), if all_told => {
                     streaming.tell(stored).await?;
                 }
@@ -247,15 +246,21 @@ impl Engine {
                 let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, "the server says nothing any more");
                 return Err(Error::Broken(silence));
             }
-            self.report(streaming, interval).await?;
+            self.report(streaming).await?;
             self.beat(streaming).await?;
         }
     }
 
+    /// What came before the stream's end is whole.
+    async fn ended(&mut self, streaming: &mut Streaming, error: Error) -> Result<()> {
+        self.deliver(streaming).await?;
+        Err(error)
+    }
+
     /// Tells the server what is stored, when that is news or it is time.
-    pub(super) async fn report(&self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
+    pub(super) async fn report(&self, streaming: &mut Streaming) -> Result<()> {
         let stored = self.stored();
-        if stored > streaming.told || streaming.told_at.elapsed() >= interval {
+        if stored > streaming.told || streaming.told_at.elapsed() >= streaming.alive {
             streaming.tell(stored).await?;
         }
         Ok(())
@@ -271,63 +276,25 @@ impl Engine {
         config.flush_mode != FlushMode::Manual && config.flush_lsn_source
     }
 
-    pub(super) async fn deliver(&mut self, streaming: &mut Streaming, interval: Duration) -> Result<()> {
+    pub(super) async fn deliver(&mut self, streaming: &mut Streaming) -> Result<()> {
         if self.batch.records.is_empty() {
             return Ok(());
         }
         let waited = Instant::now();
-        self.reselect(streaming, interval).await?;
+        self.reselect(streaming).await?;
         streaming.idle_at = Instant::now();
         streaming.settled = self.position.commit.unwrap_or(0);
         self.position.transaction = self.emitter.transaction().cloned();
         let age = now_micros().saturating_sub(self.position.micros).max(0);
         self.shared.telling.lag(Duration::from_micros(age.unsigned_abs()));
-        let manual = self.stored() == 0;
-        let shared = Arc::clone(&self.shared);
         // A full queue keeps the reader waiting, not the server: it hears that somebody is here.
-        self.flush(true, interval.min(Duration::from_secs(10)), async || {
-            streaming.tell(if manual { 0 } else { shared.stored() }).await
-        })
-        .await?;
+        self.flush(true, streaming.alive, async || streaming.tell_stored().await).await?;
         // While tables were read and the log was slow nobody listened to the server.
         streaming.heard_at += waited.elapsed();
         Ok(())
     }
 
-    async fn beat(&mut self, streaming: &mut Streaming) -> Result<()> {
-        let interval = self.settings.config.events.heartbeat_interval;
-        if interval.is_zero() || streaming.heartbeat_at.elapsed() < interval {
-            return Ok(());
-        }
-        streaming.heartbeat_at = Instant::now();
-        self.emitter.heartbeat(&mut self.batch);
-        if let Some(query) =
-            self.settings.config.events.heartbeat_query.clone().filter(|query| !query.trim().is_empty())
-        {
-            let action = "heartbeat.action.query failed";
-            if let Err(error) = streaming.beside(self.act(action, &query)).await {
-                if matches!(error, Error::Stopped) {
-                    return Err(error);
-                }
-                self.settings.context.warn(&error.to_string());
-                // The statement may still run there, or have left a transaction that failed.
-                streaming.beside(self.reconnect()).await?;
-                streaming.heartbeat_at = Instant::now();
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs the heartbeat's query within a time in which the stream may stand still: somebody may have locked its table.
-    async fn act(&self, action: &str, query: &str) -> Result<()> {
-        let limits =
-            format!("SET lock_timeout = {}; SET statement_timeout = {}", ACT_LOCK.as_millis(), ACT.as_millis());
-        self.sql.execute(action, &limits).await?;
-        self.sql.execute(action, query).await?;
-        self.sql.execute(action, "RESET lock_timeout; RESET statement_timeout").await
-    }
-
-    async fn frame(&mut self, streaming: &mut Streaming, frame: Frame, interval: Duration) -> Result<()> {
+    async fn frame(&mut self, streaming: &mut Streaming, frame: Frame) -> Result<()> {
         match frame {
             Frame::Keepalive { end, reply } => {
                 streaming.received = streaming.received.max(end);
@@ -335,6 +302,7 @@ impl Engine {
                     streaming.tell(self.stored()).await?;
                 }
                 if streaming.transaction.is_none() {
+                    streaming.pace.caught_up();
                     self.idle(streaming, end);
                     self.came_to(streaming, end);
                 }
@@ -343,7 +311,7 @@ impl Engine {
             Frame::Data { start, sent, message } => {
                 streaming.pace.sent(sent);
                 streaming.received = streaming.received.max(start);
-                if self.piece(streaming, start, &message, interval).await? {
+                if self.piece(streaming, start, &message).await? {
                     return Ok(());
                 }
                 let parsed = Message::parse(&message)?;
@@ -382,7 +350,10 @@ impl Engine {
         streaming.idle_at = Instant::now();
         streaming.settled = self.position.commit.unwrap_or(0);
         self.position.transaction = None;
-        self.flush(true, streaming.alive, async || streaming.tell_stored().await).await
+        let waited = Instant::now();
+        self.flush(true, streaming.alive, async || streaming.tell_stored().await).await?;
+        streaming.heard_at += waited.elapsed();
+        Ok(())
     }
 
     /// An offset without records: nothing of what was received is captured.
@@ -425,13 +396,14 @@ impl Streaming {
     async fn read(&mut self) -> Result<()> {
         if self.pace.is_slow() {
             tokio::time::sleep_until(self.pace.next()).await;
-            if self.replication.drain().await? {
-                self.pace.read();
-            }
-        } else {
-            self.replication.fill().await?;
         }
+        self.replication.fill().await?;
         self.heard_at = Instant::now();
+        if self.pace.is_slow()
+            && let Some(bytes) = self.replication.drain().await?
+        {
+            self.pace.read(bytes);
+        }
         Ok(())
     }
 
@@ -471,7 +443,7 @@ impl Streaming {
         answer
     }
 
-    async fn tell_stored(&mut self) -> Result<()> {
+    pub(super) async fn tell_stored(&mut self) -> Result<()> {
         self.tell(if self.acknowledges { self.shared.stored() } else { 0 }).await
     }
 
@@ -482,6 +454,12 @@ impl Streaming {
         (self.told, self.told_at) = (self.told.max(stored), Instant::now());
         Ok(())
     }
+}
+
+/// Longest silence towards a server that cuts after `patience`, if at all.
+fn alive(status_interval: Duration, patience: Duration) -> Duration {
+    let most = if patience.is_zero() { ALIVE } else { ALIVE.min(patience / 3) };
+    status_interval.min(most).max(Duration::from_millis(100))
 }
 
 /// Whether the server says that the slot no longer has what is asked for.

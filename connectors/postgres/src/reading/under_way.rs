@@ -10,7 +10,6 @@ use levada_connector_api::Bytes;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -68,13 +67,7 @@ impl UnderWay {
 
 impl Engine {
     /// Takes a message when it is of a transaction under way or about one; `false` when it is not.
-    pub(super) async fn piece(
-        &mut self,
-        streaming: &mut Streaming,
-        lsn: u64,
-        message: &Bytes,
-        interval: Duration,
-    ) -> Result<bool> {
+    pub(super) async fn piece(&mut self, streaming: &mut Streaming, lsn: u64, message: &Bytes) -> Result<bool> {
         let under_way = &mut streaming.under_way;
         let signals = self.settings.config.snapshot.source_channel();
         let wants = |relation: &Relation| {
@@ -99,7 +92,7 @@ impl Engine {
                 let spill = under_way.spills.remove(&xid);
                 let spill = spill
                     .ok_or_else(|| Error::Protocol("the end of a transaction without its beginning".to_owned()))?;
-                self.replay(streaming, spill, (xid, commit, end, micros), interval).await?;
+                self.replay(streaming, spill, (xid, commit, end, micros)).await?;
             }
             (None, None) => return Ok(false),
         }
@@ -112,7 +105,6 @@ impl Engine {
         streaming: &mut Streaming,
         spill: Spill,
         (xid, commit, end, commit_micros): (u32, u64, u64, i64),
-        interval: Duration,
     ) -> Result<()> {
         let directory = streaming.under_way.directory.clone();
         let mut replay = spill.replay(&directory)?;
@@ -122,7 +114,7 @@ impl Engine {
             since += 1;
             if since % MESSAGES_AT_ONCE == 0 {
                 // Nobody reads meanwhile: the server hears that somebody is here all the same.
-                self.report(streaming, interval).await?;
+                self.report(streaming).await?;
                 tokio::task::yield_now().await;
                 if self.shared.stopping() {
                     return Err(Error::Stopped);
@@ -130,7 +122,7 @@ impl Engine {
             }
             self.message(streaming, kept.lsn, &kept.message, Message::parse(&kept.message)?).await?;
             if self.is_full() {
-                self.deliver(streaming, interval).await?;
+                self.deliver(streaming).await?;
             }
         }
         streaming.heard_at = Instant::now();

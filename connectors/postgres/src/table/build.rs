@@ -176,7 +176,8 @@ impl Builder {
             field.default = default_value(&codec, type_name, scale, expression);
         }
         let mut key_schema = None;
-        if self.filters.propagates(schema, table, &column.name) {
+        let type_name = types.get(column.type_oid).map_or("", |info| info.name.as_str());
+        if self.filters.propagates(schema, table, &column.name, type_name) {
             // Keys stay without, as upstream.
             key_schema = in_key.then(|| field.clone());
             parameters::propagate(&mut field, types, &column.name, column.type_oid, column.modifier);

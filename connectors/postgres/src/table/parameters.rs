@@ -1,22 +1,26 @@
-//! `column.propagate.source.type`: a column's database type in its schema.
+//! `column.propagate.source.type` and `datatype.propagate.source.type`: a column's database type in its schema.
 
-use crate::datatype::{Kind, TypeRegistry};
+use crate::datatype::{Kind, TypeRegistry, interval_precision};
 use levada_connector_api::Schema;
 
 /// Adds the parameters: type, length, scale and name of the column, as the JDBC driver names them.
 pub fn propagate(schema: &mut Schema, types: &TypeRegistry, column: &str, oid: u32, modifier: i32) {
     let Some(info) = types.get(oid) else { return };
     // Length and scale are those of what is beneath arrays and domains.
-    let (oid, modifier) = match info.kind {
-        Kind::Array(element) => (element, modifier),
-        _ => types.root(oid, modifier).map_or((oid, modifier), |(_, oid, modifier)| (oid, modifier)),
-    };
-    let beneath = types.get(oid).map_or("", |info| info.name.as_str());
-    let (length, scale) = length_and_scale(beneath, modifier);
+    let (beneath, modifier) =
+        types.root(oid, modifier).map_or((Some(info), modifier), |(root, _, modifier)| match root.kind {
+            Kind::Array(element) => (types.get(element), modifier),
+            _ => (Some(root), modifier),
+        });
+    let beneath = beneath.map_or("", |info| info.name.as_str());
+    let (length, mut scale) = length_and_scale(beneath, modifier);
     let (mut common_length, common_scale) = common(beneath);
     if let (6, Some(digits)) = (common_scale, scale) {
         // The text of a time without some digits of its fraction, or without all and the point.
         common_length -= if digits == 0 { 7 } else { 6 - digits };
+    }
+    if beneath == "interval" {
+        scale = interval_precision(modifier);
     }
     let mut set = |key: &str, value: String| {
         schema.parameters.insert(format!("__debezium.source.column.{key}"), value);

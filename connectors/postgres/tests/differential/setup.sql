@@ -15,7 +15,7 @@ ALTER TABLE toast2 ALTER vc SET STORAGE EXTERNAL, ALTER c SET STORAGE EXTERNAL, 
 CREATE TABLE nothing (id int PRIMARY KEY, t text); ALTER TABLE nothing REPLICA IDENTITY NOTHING;
 CREATE TABLE nokeyfull (a int, t text, n numeric(5,1)); ALTER TABLE nokeyfull REPLICA IDENTITY FULL;
 CREATE TABLE byindex (id int PRIMARY KEY, a int NOT NULL, b text NOT NULL, t text, UNIQUE (b, a)); ALTER TABLE byindex REPLICA IDENTITY USING INDEX byindex_b_a_key;
-CREATE TABLE "we-ird.ta ble" ("1 a-b" int PRIMARY KEY, "Ä ö" text NOT NULL, "a.b" mood, "_ok" price);
+CREATE TABLE "we-ird.ta ble" ("1 a-b" int PRIMARY KEY, "Ä ö" text NOT NULL, "a.b" mood, "_o_k" price, "__9_" int);
 CREATE TABLE parts (id int, region text, PRIMARY KEY (id, region)) PARTITION BY LIST (region); CREATE TABLE parts_a PARTITION OF parts FOR VALUES IN ('a'); CREATE TABLE parts_b PARTITION OF parts FOR VALUES IN ('b');
 CREATE TABLE shaped (id int PRIMARY KEY, a int, b text); CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent);
 CREATE TABLE zz_last (id int PRIMARY KEY);

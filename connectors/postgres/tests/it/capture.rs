@@ -215,6 +215,40 @@ fn filters_masks_and_keys_are_obeyed() {
 }
 
 #[test]
+fn elements_of_unknown_types_are_told_one_by_one_and_types_by_their_name() {
+    let server = Server::start();
+    server.sql(
+        "CREATE DOMAIN price AS numeric(8,2); CREATE TYPE pair AS (a int, b text); \
+         CREATE TABLE u (id int PRIMARY KEY, pr price[], co pair[], one pair, iv interval(3), n numeric(5,1))",
+    );
+    let keys = [
+        ("snapshot.mode", "no_data"),
+        ("include.unknown.datatypes", "true"),
+        ("binary.handling.mode", "hex"),
+        ("datatype.propagate.source.type", r"public\.u\.(interval|_pair),public\.u\.pair"),
+    ];
+    let mut run = server.source(&keys, &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    server.sql("INSERT INTO u VALUES (1, '{1.25,NULL}', ARRAY[(1, 'a,b'), NULL]::pair[], (2, 'c'), '1 s', 1)");
+    let records = run.take(1).unwrap();
+    let after = &json(&records[0].value)["after"];
+    assert_eq!(after["pr"], json!(["312e3235", null]));
+    assert_eq!(after["co"], json!(["28312c22612c622229", null]), "(1,\"a,b\")");
+    assert_eq!(after["one"], "28322c6329", "(2,c)");
+    let schema = records[0].value_schema.as_ref().unwrap().field("after").unwrap().1.schema.clone();
+    let told = |column: &str, what: &str| {
+        let column = &schema.field(column).unwrap().1.schema;
+        column.parameters.get(&format!("__debezium.source.column.{what}")).cloned()
+    };
+    let type_and_scale = |column| told(column, "type").zip(told(column, "scale"));
+    let some = |name: &str, scale: &str| Some((name.to_owned(), scale.to_owned()));
+    assert_eq!(type_and_scale("iv"), some("INTERVAL", "3"));
+    assert_eq!((type_and_scale("co"), type_and_scale("one")), (some("_PAIR", "0"), some("PAIR", "0")));
+    assert_eq!((type_and_scale("pr"), type_and_scale("n")), (None, None));
+    run.stop();
+}
+
+#[test]
 fn skipped_operations_go_by_what_is_sent() {
     let server = Server::start();
     server.sql(TABLE);

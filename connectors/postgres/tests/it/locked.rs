@@ -15,6 +15,8 @@ use std::process::Child;
 const NO_DATA: (&str, &str) = ("snapshot.mode", "no_data");
 /// Who says nothing for so long is cut off.
 const HASTY: &str = "wal_sender_timeout=2s";
+/// Longer than that: what the server waits for counts.
+const USUAL: (&str, &str) = ("status.update.interval.ms", "10000");
 
 fn lock(server: &Server) -> Child {
     let holder = server.begin("BEGIN; LOCK TABLE t; SELECT pg_sleep(600)");
@@ -50,7 +52,7 @@ fn a_row_of_a_locked_table_comes_or_keeps_the_stream_waiting_and_the_server_hear
         run.stop();
         server.sql("INSERT INTO t VALUES (2, 7)");
         let holder = lock(&server);
-        let mut run = server.source(&[NO_DATA, ("snapshot.lock.timeout.ms", "500")], &offsets);
+        let mut run = server.source(&[NO_DATA, USUAL, ("snapshot.lock.timeout.ms", "500")], &offsets);
         let expected = [json!(["c", {"id": 2, "v": 7}])];
         if waits {
             wait_for_slot(&server, &mut run);

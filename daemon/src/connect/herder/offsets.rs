@@ -71,12 +71,13 @@ impl HerderHandle {
     pub async fn reset_offsets(&self, name: &str) -> Result<String, HerderError> {
         let held = self.hold(name).await?;
         let plugin = self.plugin_of(&held.config)?;
-        let known = self.offsets(name).await?;
-        let changes: Offsets = known.into_iter().map(|(partition, _)| (partition, None)).collect();
+        // A task that is still leaving may commit more.
         let group = match plugin.info.kind {
             ConnectorKind::Source => None,
             ConnectorKind::Sink => Some(self.idle_group(name, &held).await?),
         };
+        let known = self.offsets(name).await?;
+        let changes: Offsets = known.into_iter().map(|(partition, _)| (partition, None)).collect();
         let vouched = self.ask_plugin(Arc::clone(&plugin), &held, &changes).await?;
         match group {
             Some(group) => {

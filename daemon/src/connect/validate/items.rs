@@ -58,7 +58,7 @@ pub struct Items {
 
 impl Items {
     /// Adds what a definition says of the configuration. A key that is there already is replaced where it stands, as
-    /// a plugin's definition of a common key wins over ours.
+    /// a plugin's definition of a common key wins over ours; what was said of a key before anything defined it stays.
     pub fn add(&mut self, def: &ConfigDef, validated: Validated<'_>) {
         for group in def.groups() {
             if !self.groups.iter().any(|known| known == group) {
@@ -66,9 +66,14 @@ impl Items {
             }
         }
         for state in validated.states {
-            let item = Item::of(state);
+            let mut item = Item::of(state);
             match self.list.iter_mut().find(|known| known.name == item.name) {
-                Some(known) => *known = item,
+                Some(known) => {
+                    if known.definition.is_none() {
+                        item.errors.splice(0..0, std::mem::take(&mut known.errors));
+                    }
+                    *known = item;
+                }
                 None => self.list.push(item),
             }
         }
@@ -136,5 +141,25 @@ impl Items {
     /// All error texts in order of the keys.
     pub fn errors(&self) -> impl Iterator<Item = &str> {
         self.list.iter().flat_map(|item| item.errors.iter().map(String::as_str))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use levada_connector_api::config::{Importance, Key, KeyError, Rule, Type};
+
+    #[test]
+    fn what_a_rule_says_of_a_key_that_another_definition_has_stays() {
+        let key = |name: &str| Key::new(name, Type::Int, Importance::Low, "");
+        let rules = vec![Rule::new(|_| vec![KeyError::invalid("b", "1", "must be 2")])];
+        let first = ConfigDef { keys: vec![key("a")], rules, ..ConfigDef::default() };
+        let second = ConfigDef { keys: vec![key("b")], ..ConfigDef::default() };
+        let config = Config::from([("b".to_owned(), "1".to_owned())]);
+        let mut items = Items::default();
+        items.add(&first, first.validate(&config));
+        items.add(&second, second.validate(&config));
+        assert_eq!(items.errors().collect::<Vec<_>>(), ["Invalid value 1 for configuration b: must be 2"]);
+        assert_eq!(items.list().len(), 2);
     }
 }

@@ -96,11 +96,13 @@ pub fn converters(items: &mut Items, converters: &dyn Converters, config: &Confi
     }
 }
 
-/// A definition whose keys carry a prefix, so that error texts name the whole key.
+/// A definition whose keys carry a prefix, so that error texts name the whole key. Rules are about keys without it: they are not
+/// asked.
 fn prefixed(mut def: ConfigDef, prefix: &str) -> ConfigDef {
     for key in &mut def.keys {
         key.name.insert_str(0, prefix);
     }
+    def.rules.clear();
     def
 }
 
