@@ -1,19 +1,24 @@
 //! Which tables, columns and messages are captured, and keys that are not the primary key.
 
 use crate::config::CaptureConfig;
-use regex::{Regex, RegexBuilder};
+use fancy_regex::{Regex, RegexBuilder};
 
 /// Checks a comma-separated list of patterns.
 pub fn check_patterns(text: &str) -> Result<(), String> {
     text.split(',').map(str::trim).filter(|text| !text.is_empty()).try_for_each(|text| pattern(text).map(drop))
 }
 
-/// A pattern that must match the whole name, in any case.
+/// A pattern that must match the whole name, in any case. Look-around is known, as Java has it.
 fn pattern(text: &str) -> Result<Regex, String> {
     RegexBuilder::new(&format!("^(?:{text})$"))
         .case_insensitive(true)
         .build()
         .map_err(|_| format!("\"{text}\" is no regular expression"))
+}
+
+/// Whether it does. One that takes too many steps for a name does not.
+fn is_match(pattern: &Regex, name: &str) -> bool {
+    pattern.is_match(name).unwrap_or(false)
 }
 
 /// A list of patterns.
@@ -28,7 +33,7 @@ impl Patterns {
 
     /// Whether one of them matches.
     pub fn matches(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| pattern.is_match(name))
+        self.0.iter().any(|pattern| is_match(pattern, name))
     }
 }
 
@@ -128,7 +133,7 @@ impl KeyColumns {
     }
 
     fn of(&self, table: &str) -> Option<&[String]> {
-        self.0.iter().find(|(pattern, _)| pattern.is_match(table)).map(|(_, columns)| columns.as_slice())
+        self.0.iter().find(|(pattern, _)| is_match(pattern, table)).map(|(_, columns)| columns.as_slice())
     }
 }
 
@@ -140,6 +145,10 @@ mod tests {
     fn patterns_match_the_whole_name_in_any_case() {
         let list = vec!["public.a".to_owned(), "s[12]\\.t.*".to_owned()];
         let choice = Choice::new(Some(&list), None);
+        let others = vec!["public\\.(?!other).*".to_owned()];
+        assert!(check_patterns(&others[0]).is_ok());
+        let but = Choice::new(Some(&others), None);
+        assert!(but.chooses("public.a") && !but.chooses("public.others"), "Java has look-around");
         assert!(choice.chooses("public.a") && choice.chooses("PUBLIC.A") && choice.chooses("s1.table"));
         assert!(!choice.chooses("public.ab") && !choice.chooses("xpublic.a") && !choice.chooses("s3.t"));
         assert!(!Choice::new(None, Some(&list)).chooses("public.a"));

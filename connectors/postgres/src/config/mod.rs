@@ -12,6 +12,7 @@ mod reselect;
 mod rules;
 mod schema_changes;
 mod snapshot;
+mod stream_params;
 mod streaming;
 mod values;
 
@@ -23,6 +24,7 @@ pub use reselect::Reselect;
 pub use rules::unsupported;
 pub use schema_changes::SchemaChangesConfig;
 pub use snapshot::SnapshotConfig;
+pub use stream_params::{is_off, stream_params};
 pub use streaming::{StreamingConfig, identity};
 pub use values::TypesConfig;
 

@@ -34,6 +34,12 @@ const LIMITS: &[(&str, &[&str], bool, &str)] = &[
     ("notification.enabled.channels", &[""], false, "notifications do not exist yet"),
     ("custom.metric.tags", &[""], false, "it has no effect"),
     ("database.sslfactory", &[""], false, "it is a Java class; database.sslmode and database.sslrootcert decide"),
+    (
+        "retriable.restart.connector.wait.ms",
+        &["10000"],
+        false,
+        "the worker tries again after 300 ms, then after twice as long each time, up to 10 s",
+    ),
     ("plugin.name", &["pgoutput"], false, "pgoutput is used, which every server has"),
 ];
 

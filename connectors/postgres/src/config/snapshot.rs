@@ -1,7 +1,10 @@
 //! Keys of snapshots and signals.
 
 use super::enums::{IsolationMode, LockingMode, SnapshotMode};
-use crate::filter::{Patterns, check_patterns};
+use crate::{
+    catalog::TableId,
+    filter::{Patterns, check_patterns},
+};
 use levada_connector_api::{ConnectorConfig, config::KeyFamily};
 use std::time::Duration;
 
@@ -42,9 +45,15 @@ impl SnapshotConfig {
         }
     }
 
-    /// The table of signals, where it is a channel.
+    /// The table of signals by its name, where it is a channel.
     pub fn source_channel(&self) -> Option<&str> {
         self.signal_table.as_deref().filter(|_| self.channel("source"))
+    }
+
+    /// The table of signals, where it is a channel.
+    pub fn source_table(&self) -> Option<TableId> {
+        let (schema, name) = self.source_channel()?.trim().split_once('.')?;
+        Some(TableId { schema: schema.to_owned(), name: name.to_owned() })
     }
 }
 

@@ -1,6 +1,9 @@
 //! Keys of slot, publication and acknowledgement.
 
-use super::enums::{FlushMode, MismatchStrategy, PublicationMode, RetainedPolicy};
+use super::{
+    enums::{FlushMode, MismatchStrategy, PublicationMode, RetainedPolicy},
+    stream_params::check_stream_params,
+};
 use levada_connector_api::ConnectorConfig;
 use std::time::Duration;
 
@@ -21,8 +24,9 @@ pub struct StreamingConfig {
     #[config(key = "slot.failover", default = "false", group = "Streaming")]
     pub slot_failover: bool,
     /// Options for the decoding plug-in, as `a=b;c=d`. `streaming=off` makes the server keep large transactions on its own
-    /// disk until they commit; other values of `streaming`, and `proto_version`, have no effect.
-    #[config(key = "slot.stream.params", importance = "low", group = "Streaming")]
+    /// disk until they commit; other values of `streaming`, and `proto_version`, have no effect. `messages` and `origin` go to the
+    /// server.
+    #[config(key = "slot.stream.params", importance = "low", check = check_stream_params, group = "Streaming")]
     pub slot_stream_params: Option<String>,
     /// How often to try again while the slot is in use.
     #[config(key = "slot.max.retries", default = "6", min = 0, importance = "low", group = "Streaming")]
@@ -104,7 +108,7 @@ pub struct StreamingConfig {
     /// How often a lost connection is tried again; -1 is without end.
     #[config(key = "errors.max.retries", default = "-1", min = -1, importance = "low", group = "Streaming")]
     pub max_retries: i32,
-    /// Time between these tries.
+    /// Has no effect: the worker tries again after 300 ms, then after twice as long each time, up to 10 s.
     #[config(key = "retriable.restart.connector.wait.ms", default = "10000", importance = "low", group = "Streaming")]
     pub retry_wait: Duration,
 }

@@ -65,6 +65,10 @@ pub struct Facts {
     pub owns_publication: bool,
     /// The publication's tables.
     pub published: Vec<TableId>,
+    /// Tables that were put into the publication and are not captured.
+    pub strangers: Vec<TableId>,
+    /// The table of signals, where it is not there.
+    pub missing_signals: Option<TableId>,
     /// Inactive slots, which might be left over.
     pub idle_slots: Vec<String>,
     /// `max_slot_wal_keep_size` where it is without end.
@@ -92,7 +96,12 @@ impl Facts {
         let field = |index| text(&row, index);
         let number = |index| field(index).parse().unwrap_or(0);
         let publication = Publication::new(&config.streaming);
-        let tables = tables(sql, config, filters).await?;
+        let signals = config.snapshot.source_table();
+        let listed = catalog::list_tables(sql, config.streaming.via_partition_root).await?;
+        let missing_signals = signals.clone().filter(|table| !listed.iter().any(|(_, id)| id == table));
+        let tables = tables(sql, listed, filters).await?;
+        let mut strangers = members(sql, publication.name()).await?;
+        strangers.retain(|id| !filters.table(&id.schema, &id.name) && signals.as_ref() != Some(id));
         Ok(Self {
             version,
             wal_level: field(5).to_owned(),
@@ -106,6 +115,8 @@ impl Facts {
             publication: publication.exists(sql).await?,
             owns_publication: owns(sql, publication.name()).await?,
             published: publication.tables(sql, version).await?,
+            strangers,
+            missing_signals,
             idle_slots: idle_slots(sql).await?,
             endless_log: field(10) == "-1",
             missing_keys: missing_keys(sql, filters, &tables).await?,
@@ -126,14 +137,25 @@ async fn owns(sql: &Sql, name: &str) -> Result<bool> {
     Ok(sql.row("the publication's owner can't be read", &query).await?.is_some_and(|row| text(&row, 0) == "t"))
 }
 
+/// Tables that were put into a publication one by one. Partitioned ones are left out: those that are captured bring them along.
+async fn members(sql: &Sql, name: &str) -> Result<Vec<TableId>> {
+    let query = format!(
+        "SELECT n.nspname, c.relname FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid \
+         JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE p.pubname = {} AND c.relkind = 'r' ORDER BY 1, 2",
+        literal(name)
+    );
+    let rows = sql.rows("the publication's tables can't be read", &query).await?;
+    Ok(rows.iter().map(|row| TableId { schema: text(row, 0).to_owned(), name: text(row, 1).to_owned() }).collect())
+}
+
 async fn idle_slots(sql: &Sql) -> Result<Vec<String>> {
     let query = "SELECT slot_name FROM pg_replication_slots WHERE NOT active ORDER BY 1 LIMIT 20";
     let rows = sql.rows("slots can't be listed", query).await?;
     Ok(rows.iter().map(|row| text(row, 0).to_owned()).collect())
 }
 
-async fn tables(sql: &Sql, config: &SourceConfig, filters: &Filters) -> Result<Vec<TableFacts>> {
-    let mut listed = catalog::list_tables(sql, config.streaming.via_partition_root).await?;
+async fn tables(sql: &Sql, mut listed: Vec<(u32, TableId)>, filters: &Filters) -> Result<Vec<TableFacts>> {
     listed.retain(|(_, id)| filters.table(&id.schema, &id.name));
     let mut names: HashMap<_, _> = listed.into_iter().map(|(oid, id)| (oid.to_string(), id)).collect();
     let query = "SELECT c.oid, has_schema_privilege(n.oid, 'USAGE') AND (has_table_privilege(c.oid, 'SELECT') OR \

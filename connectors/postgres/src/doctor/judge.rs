@@ -23,6 +23,7 @@ pub fn judge(config: &SourceConfig, facts: &Facts) -> Vec<Finding> {
     slot(config, facts, &mut findings);
     reading(config, facts, &mut findings);
     publication(config, facts, &mut findings);
+    signals(config, facts, &mut findings);
     identities(config, facts, &mut findings);
     keys_of_events(config, facts, &mut findings);
     shared_topics(config, facts, &mut findings);
@@ -189,6 +190,7 @@ fn publication(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
             let mend = format!("ALTER PUBLICATION {name} SET TABLE {list};");
             if facts.owns_publication {
                 foreign(facts, &missing, &mend, findings);
+                strangers(facts, shown, findings);
             } else {
                 let text = format!(
                     "publication {shown} is another role's and lacks {} captured tables; run as its owner: {mend}",
@@ -210,6 +212,32 @@ fn publication(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
         }
         _ => {}
     }
+}
+
+/// Tables that another connector may read, and that this one's start takes away.
+fn strangers(facts: &Facts, publication: &str, findings: &mut Findings) {
+    if facts.strangers.is_empty() {
+        return;
+    }
+    let text = format!(
+        "publication {publication} has {} tables that are not captured ({}) and will be taken out of it: another connector that \
+         reads them would miss their changes; give this one a publication.name of its own",
+        facts.strangers.len(),
+        names(&facts.strangers.iter().collect::<Vec<_>>())
+    );
+    findings.add("publication.name", Warning, text);
+}
+
+/// The table that signals are written into.
+fn signals(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
+    let Some(table) = &facts.missing_signals else { return };
+    let filtered = config.streaming.publication_mode == PublicationMode::Filtered;
+    let text = format!(
+        "there is no table {table}; run: CREATE TABLE {} (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data \
+         varchar(2048));",
+        table.quoted()
+    );
+    findings.add("signal.data.collection", if filtered { Error } else { Warning }, text);
 }
 
 /// Tables that only their owners may publish.
@@ -351,6 +379,8 @@ mod tests {
             publication: None,
             owns_publication: false,
             published: Vec::new(),
+            strangers: Vec::new(),
+            missing_signals: None,
             idle_slots: Vec::new(),
             endless_log: false,
             tables: vec![TableFacts { id, readable: true, owned: true, identity: b'd', keyed: true }],

@@ -56,6 +56,9 @@ impl JdbcUrl {
                 "user and password do not go before the host; use connection.user and connection.password".into()
             );
         }
+        if hosts.split(',').filter_map(port).any(|port| port.parse::<u16>().is_err()) {
+            return Err(format!("a port in it is no number up to 65535; {FORM}"));
+        }
         let mut parameters = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -93,6 +96,12 @@ impl JdbcUrl {
     }
 }
 
+/// The port that a host is written with.
+fn port(host: &str) -> Option<&str> {
+    let (name, port) = host.trim().rsplit_once(':')?;
+    (!name.contains(':') || name.ends_with(']')).then_some(port)
+}
+
 /// The check of a key that holds a URL.
 pub fn check(text: &str) -> Result<(), String> {
     JdbcUrl::parse(text).map(drop)
@@ -125,6 +134,7 @@ mod tests {
         assert_eq!((url.hosts.as_str(), url.database.as_str()), ("a:1,[::1]:2", "d b"));
         assert_eq!((url.get("password"), url.sslmode()), (Some("p&q"), "require"));
         assert!(!format!("{url:?}").contains("p&q"));
+        assert!(JdbcUrl::parse("jdbc:postgresql://a:1,b:x/d").unwrap_err().contains("a port in it"));
         let short = JdbcUrl::parse("jdbc:postgresql:shop?loginTimeout=3").unwrap();
         assert_eq!((short.hosts.as_str(), short.database.as_str()), ("localhost", "shop"));
         assert_eq!(short.without_effect(), ["loginTimeout"]);

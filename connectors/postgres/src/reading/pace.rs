@@ -10,8 +10,10 @@ use tokio::time::Instant;
 
 /// Microseconds between commit and sending beyond which the server works off its log.
 const FAR_BEHIND: i64 = 1_000_000;
-/// Between a reading of all there was and the next.
+/// Between a reading of all there was and the next, at most.
 const REST: Duration = Duration::from_millis(20);
+/// Bytes that fill the buffers between half and whole: where more came, the rest is shorter in proportion.
+const LARGE_BURST: usize = 512 << 10;
 /// Bytes that come in a rest, at least, where it is worth it. A server whose clock is not that of its commits sends fewer.
 const LEAST_BURST: usize = 32 << 10;
 /// Time without rests behind one that was not.
@@ -61,7 +63,8 @@ impl Pace {
             self.awake = now + AWAKE;
             self.caught_up();
         } else {
-            (self.rested, self.next) = (true, now + REST);
+            let share = LARGE_BURST as f64 / bytes.max(LARGE_BURST) as f64;
+            (self.rested, self.next) = (true, now + REST.mul_f64(share));
         }
     }
 
@@ -118,5 +121,12 @@ mod tests {
         pace.read(10);
         assert!(!pace.is_slow());
         assert!(!behind(pace).is_slow(), "and not tried again at once");
+    }
+
+    #[test]
+    fn rests_are_short_where_much_comes() {
+        let mut pace = behind(Pace::new(true));
+        pace.read(10 * LARGE_BURST);
+        assert!(pace.next() <= Instant::now() + REST / 10);
     }
 }

@@ -11,7 +11,7 @@ use super::{
     under_way::UnderWay,
 };
 use crate::{
-    config::FlushMode,
+    config::{FlushMode, is_off, stream_params},
     error::{Error, Result},
     lsn::Lsn,
     net::{Frame, Replication},
@@ -146,12 +146,10 @@ impl Engine {
 
     async fn start_stream(&mut self, replication: &mut Replication, from: u64) -> Result<()> {
         let params = self.settings.config.streaming.slot_stream_params.as_deref().unwrap_or_default();
-        let params: Vec<_> = params.split(';').filter_map(|option| option.split_once('=')).collect();
-        let off = |(name, value): &(&str, &str)| {
-            name.trim() == "streaming" && matches!(value.trim().to_ascii_lowercase().as_str(), "off" | "false" | "0")
-        };
+        let params: Vec<_> = stream_params(params).collect();
         // Parts of transactions that have not ended: with them the server keeps no large ones on its own disk.
-        let parts = self.version >= PARTS_VERSION && !params.iter().any(off);
+        let parts =
+            self.version >= PARTS_VERSION && !params.iter().any(|(name, value)| *name == "streaming" && is_off(value));
         let mut options = vec![
             ("proto_version".to_owned(), if parts { "2" } else { "1" }.to_owned()),
             ("publication_names".to_owned(), format!("\"{}\"", self.publication.name().replace('"', "\"\""))),
@@ -159,13 +157,13 @@ impl Engine {
         if parts {
             options.push(("streaming".to_owned(), "on".to_owned()));
         }
-        if self.version >= 140_000 {
+        if self.version >= 140_000 && !params.iter().any(|(name, _)| *name == "messages") {
             options.push(("messages".to_owned(), "true".to_owned()));
         }
         for (name, value) in params {
             // Version and parts are decided here.
-            if !matches!(name.trim(), "streaming" | "proto_version") {
-                options.push((name.trim().to_owned(), value.trim().to_owned()));
+            if !matches!(name, "streaming" | "proto_version") {
+                options.push((name.to_owned(), value.to_owned()));
             }
         }
         let config = &self.settings.config.streaming;

@@ -56,8 +56,7 @@ impl Engine {
 
     /// The table of signals, which is published whether it is captured or not.
     pub(super) fn signal_table(&self) -> Option<TableId> {
-        let (schema, name) = self.settings.config.snapshot.source_channel()?.trim().split_once('.')?;
-        Some(TableId { schema: schema.to_owned(), name: name.to_owned() })
+        self.settings.config.snapshot.source_table()
     }
 
     /// `replica.identity.autoset.values`.

@@ -241,11 +241,13 @@ fn new_column(
 
 async fn create(session: &Session, settings: &Settings, name: &TableName, wanted: &[Wanted]) -> Result<(), PlanError> {
     if !settings.create {
-        let on = if settings.keys.create == "schema.evolution" { "basic" } else { "true" };
-        return Err(PlanError::Server(Error::Setup(format!(
-            "there is no table {name}; make it, or set {}={on} (now off) to have it made, and {}={on} to have columns added",
-            settings.keys.create, settings.keys.evolve
-        ))));
+        let (create, evolve) = (settings.keys.create, settings.keys.evolve);
+        let mend = if create == evolve {
+            format!("{create}=basic (now none) to have it made and columns added")
+        } else {
+            format!("{create}=true (now false) to have it made, and {evolve}=true to have columns added")
+        };
+        return Err(PlanError::Server(Error::Setup(format!("there is no table {name}; make it, or set {mend}"))));
     }
     let extensions = schema::extensions(session).await?;
     let columns = wanted.iter().map(|field| new_column(field, settings, &extensions));

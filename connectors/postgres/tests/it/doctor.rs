@@ -144,6 +144,23 @@ fn what_names_no_column_or_no_statement_is_found_at_its_key() {
 }
 
 #[test]
+fn a_publication_of_others_and_a_table_of_signals_that_is_not_there_are_told() {
+    let server = Server::start();
+    server.sql("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); CREATE PUBLICATION dbz_publication FOR TABLE b");
+    let narrow = [("table.include.list", "public.a"), ("publication.autocreate.mode", "filtered")];
+    let found = advice(&server, &narrow);
+    let about = found.iter().find(|(key, _)| key == "publication.name").map(|(_, text)| text.as_str());
+    assert!(about.is_some_and(|text| text.contains("\"public\".\"b\"") && text.contains("taken out")), "{found:?}");
+    server.sql("ALTER PUBLICATION dbz_publication ADD TABLE a");
+    let found = advice(&server, &narrow);
+    assert!(!keys(&found).contains(&"publication.name"), "it has what is captured, and is left alone: {found:?}");
+    let found = server.validate(&[narrow[0], narrow[1], ("signal.data.collection", "public.signals")]);
+    assert_eq!(keys(&found), ["signal.data.collection"], "{found:?}");
+    server.sql(found[0].1.split_once("run: ").unwrap().1);
+    assert_eq!(server.validate(&[narrow[0], narrow[1], ("signal.data.collection", "public.signals")]), []);
+}
+
+#[test]
 fn a_table_that_comes_later_and_shares_a_topic_is_told_too() {
     let server = Server::start();
     server.sql("CREATE TABLE \"a b\" (id int PRIMARY KEY); CREATE TABLE \"a c\" (id int PRIMARY KEY); CREATE TABLE a_c (id int PRIMARY KEY)");

@@ -71,6 +71,8 @@ pub struct ErrorPolicy {
 
 /// Shortest wait between two tries: whatever the configuration says, a failing task must not keep a core busy.
 pub(in crate::connect) const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
+/// Longest wait between two tries of what is tried for as long as it fails.
+const MAX_ENDLESS_DELAY: Duration = Duration::from_secs(10);
 
 impl Default for ErrorPolicy {
     fn default() -> Self {
@@ -124,9 +126,10 @@ impl ErrorPolicy {
         Some(self.retry_timeout.map_or(delay, |timeout| delay.min(timeout.saturating_sub(spent))))
     }
 
-    /// How long to wait before try number `attempt` (from 1) of what is tried for as long as it fails.
+    /// How long to wait before try number `attempt` (from 1) of what is tried for as long as it fails. When the other side is
+    /// back, everybody waits for this.
     pub(in crate::connect) fn endless_delay(&self, attempt: u32) -> Duration {
-        doubled(attempt).min(self.retry_delay_max).max(MIN_RETRY_DELAY)
+        doubled(attempt).min(self.retry_delay_max).clamp(MIN_RETRY_DELAY, MAX_ENDLESS_DELAY)
     }
 
     /// Decides about a record that failed for good: `Ok` means skip it.
@@ -241,6 +244,7 @@ mod tests {
             assert_eq!(policy.endless_delay(1), MIN_RETRY_DELAY, "limit {limit}");
         }
         assert_eq!(ErrorPolicy::default().endless_delay(2), Duration::from_millis(600));
+        assert_eq!(ErrorPolicy::default().endless_delay(30), Duration::from_secs(10));
     }
 
     #[test]

@@ -63,6 +63,13 @@ fn case_is_kept_or_folded_as_the_key_says() {
     sink.put(&[value(&[int("ID", 3), super::world::text("Name", "n")])]).unwrap();
     sink.stop();
     assert_eq!(server.sql("SELECT string_agg(t::text, ' ') FROM folded t"), "(3,n)");
+    server.sql("CREATE TABLE \"Ünïx\" (id int)");
+    for (id, name) in [(4, "Ünïx"), (5, "üNÏX")] {
+        let mut sink = server.sink(Class::Confluent, &[("table.name.format", name)]);
+        sink.put(&[value(&[int("id", id)])]).unwrap();
+        sink.stop();
+    }
+    assert_eq!(server.sql("SELECT string_agg(t::text, ' ') FROM \"Ünïx\" t"), "(4) (5)");
 }
 
 #[test]
