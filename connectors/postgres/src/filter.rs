@@ -3,6 +3,9 @@
 use crate::config::CaptureConfig;
 use fancy_regex::{Regex, RegexBuilder};
 
+/// Steps that a pattern may take for a name.
+const STEP_LIMIT: usize = 10_000;
+
 /// Checks a comma-separated list of patterns.
 pub fn check_patterns(text: &str) -> Result<(), String> {
     text.split(',').map(str::trim).filter(|text| !text.is_empty()).try_for_each(|text| pattern(text).map(drop))
@@ -12,13 +15,17 @@ pub fn check_patterns(text: &str) -> Result<(), String> {
 fn pattern(text: &str) -> Result<Regex, String> {
     RegexBuilder::new(&format!("^(?:{text})$"))
         .case_insensitive(true)
+        .backtrack_limit(STEP_LIMIT)
         .build()
         .map_err(|_| format!("\"{text}\" is no regular expression"))
 }
 
-/// Whether it does. One that takes too many steps for a name does not.
+/// Whether it does. One that takes too many steps for a name counts as if it did: what is to be hidden stays so.
 fn is_match(pattern: &Regex, name: &str) -> bool {
-    pattern.is_match(name).unwrap_or(false)
+    pattern.is_match(name).unwrap_or_else(|error| {
+        tracing::warn!(pattern = pattern.as_str(), name, %error, "a pattern is too costly and counts as matching; make it simpler");
+        true
+    })
 }
 
 /// A list of patterns.
@@ -148,6 +155,8 @@ mod tests {
         let others = vec!["public\\.(?!other).*".to_owned()];
         assert!(check_patterns(&others[0]).is_ok());
         let but = Choice::new(Some(&others), None);
+        let costly = Patterns::new(&["(?:a+(?!c))+b"]);
+        assert!(costly.matches(&"a".repeat(60)), "bounded");
         assert!(but.chooses("public.a") && !but.chooses("public.others"), "Java has look-around");
         assert!(choice.chooses("public.a") && choice.chooses("PUBLIC.A") && choice.chooses("s1.table"));
         assert!(!choice.chooses("public.ab") && !choice.chooses("xpublic.a") && !choice.chooses("s3.t"));

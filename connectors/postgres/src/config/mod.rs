@@ -24,7 +24,7 @@ pub use reselect::Reselect;
 pub use rules::unsupported;
 pub use schema_changes::SchemaChangesConfig;
 pub use snapshot::SnapshotConfig;
-pub use stream_params::{is_off, stream_params};
+pub use stream_params::{server_options, whole_transactions};
 pub use streaming::{StreamingConfig, identity};
 pub use values::TypesConfig;
 

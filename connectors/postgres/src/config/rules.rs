@@ -38,7 +38,7 @@ const LIMITS: &[(&str, &[&str], bool, &str)] = &[
         "retriable.restart.connector.wait.ms",
         &["10000"],
         false,
-        "the worker tries again after 300 ms, then after twice as long each time, up to 10 s",
+        "the worker tries again after 300 ms, then after twice as long each time, up to errors.retry.delay.max.ms or else 10 s",
     ),
     ("plugin.name", &["pgoutput"], false, "pgoutput is used, which every server has"),
 ];

@@ -108,7 +108,8 @@ pub struct StreamingConfig {
     /// How often a lost connection is tried again; -1 is without end.
     #[config(key = "errors.max.retries", default = "-1", min = -1, importance = "low", group = "Streaming")]
     pub max_retries: i32,
-    /// Has no effect: the worker tries again after 300 ms, then after twice as long each time, up to 10 s.
+    /// Has no effect: the worker tries again after 300 ms, then after twice as long each time, up to
+    /// `errors.retry.delay.max.ms`, or else 10 s.
     #[config(key = "retriable.restart.connector.wait.ms", default = "10000", importance = "low", group = "Streaming")]
     pub retry_wait: Duration,
 }

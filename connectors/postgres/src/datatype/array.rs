@@ -3,8 +3,8 @@
 use super::{Decode, DecodeError};
 use levada_connector_api::{Bytes, Value};
 
-/// Decodes each element. Arrays of more than one dimension have no place in a schema of one.
-pub fn decode(text: &[u8], owner: &Bytes, element: &Decode) -> Result<Value, DecodeError> {
+/// Decodes each element; they are apart by `apart`. Arrays of more than one dimension have no place in a schema of one.
+pub fn decode(text: &[u8], owner: &Bytes, element: &Decode, apart: u8) -> Result<Value, DecodeError> {
     let wrong = || DecodeError::new("an array");
     // Bounds other than 1: `[0:2]={...}`.
     let text = match text.first() {
@@ -22,7 +22,7 @@ pub fn decode(text: &[u8], owner: &Bytes, element: &Decode) -> Result<Value, Dec
                 (element.decode(&bytes, &bytes)?, after)
             }
             _ => {
-                let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
+                let end = memchr::memchr(apart, rest).unwrap_or(rest.len());
                 let (item, after) = rest.split_at(end);
                 let null = item.eq_ignore_ascii_case(b"NULL");
                 (if null { Value::Null } else { element.decode(item, owner)? }, after)
@@ -30,7 +30,7 @@ pub fn decode(text: &[u8], owner: &Bytes, element: &Decode) -> Result<Value, Dec
         };
         values.push(value);
         rest = match rest.split_first() {
-            Some((b',', after)) if !after.is_empty() => after,
+            Some((next, after)) if *next == apart && !after.is_empty() => after,
             None => rest,
             Some(_) => return Err(wrong()),
         };
@@ -59,7 +59,7 @@ mod tests {
 
     fn texts(text: &'static str) -> Result<Value, DecodeError> {
         let owner = Bytes::from_static(text.as_bytes());
-        decode(&owner, &owner, &Decode::Text)
+        decode(&owner, &owner, &Decode::Text, b',')
     }
 
     #[test]
@@ -72,5 +72,7 @@ mod tests {
         for wrong in ["", "{", "{a", "{{a}}", "{a,}", "{\"a\"b}"] {
             assert!(texts(wrong).is_err(), "{wrong}");
         }
+        let boxes = Bytes::from_static(b"{(1,1),(0,0);(2,2),(1,1)}");
+        assert_eq!(decode(&boxes, &boxes, &Decode::Text, b';').unwrap(), list(&["(1,1),(0,0)", "(2,2),(1,1)"]));
     }
 }

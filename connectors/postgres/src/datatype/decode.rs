@@ -65,7 +65,7 @@ pub enum Decode {
     Vector,
     HalfVector,
     SparseVector(Arc<Schema>),
-    Array(Box<Decode>),
+    Array(Box<Decode>, u8),
 }
 
 /// Kinds of placeholders of values that were not sent.
@@ -256,7 +256,7 @@ impl Decode {
             Self::Vector => numbers(raw, Value::Float64)?,
             Self::HalfVector => numbers(raw, |number| Value::Float32(number as f32))?,
             Self::SparseVector(schema) => sparse(raw, schema)?,
-            Self::Array(element) => array::decode(raw, owner, element)?,
+            Self::Array(element, apart) => array::decode(raw, owner, element, *apart)?,
             Self::IsoDate => match time::date(raw)? {
                 Moment::At(date) => Value::String(time::iso_date(date)),
                 _ => return text(raw, owner),

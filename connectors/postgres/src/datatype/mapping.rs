@@ -22,8 +22,8 @@ impl Codec {
             },
             Kind::Enum(labels) => (schemas::enumeration(labels), Decode::Text),
             Kind::Range if is_range(&info.name) => text(),
-            Kind::Array(element) if is_unsupported_array(types, *element) => return None,
-            Kind::Array(element) => match array(config, types, *element, modifier) {
+            Kind::Array(element, _) if is_unsupported_array(types, *element) => return None,
+            Kind::Array(element, apart) => match array(config, types, (*element, *apart), modifier) {
                 Some(found) => found,
                 None => return opaque(config, placeholder),
             },
@@ -214,7 +214,7 @@ fn interval(config: &TypesConfig, modifier: i32) -> Mapped {
     }
 }
 
-fn array(config: &TypesConfig, types: &TypeRegistry, element: u32, modifier: i32) -> Option<Mapped> {
+fn array(config: &TypesConfig, types: &TypeRegistry, (element, apart): (u32, u8), modifier: i32) -> Option<Mapped> {
     let info = types.get(element)?;
     let known = match &info.kind {
         Kind::Base => base(config, &info.name, modifier),
@@ -225,12 +225,11 @@ fn array(config: &TypesConfig, types: &TypeRegistry, element: u32, modifier: i32
     };
     let (schema, decode) = match known {
         Some(known) => known,
-        // Boxes are apart by semicolons.
-        None if !config.unknown || info.name == "box" => return None,
+        None if !config.unknown => return None,
         None => (binary_schema(config.binary), Decode::Opaque(config.binary)),
     };
     // Elements of enumerations and unknown types are required upstream; nulls in them could then not be sent.
-    Some((Schema::array(Arc::new(schema.optional())), Decode::Array(Box::new(decode))))
+    Some((Schema::array(Arc::new(schema.optional())), Decode::Array(Box::new(decode), apart)))
 }
 
 /// Arrays that have no form upstream: the field is left out, whatever `include.unknown.datatypes` says.

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 pub enum Kind {
     /// A base type, known by its name.
     Base,
-    /// An array of the type of this number.
-    Array(u32),
+    /// An array of the type of this number, whose elements are apart by this character.
+    Array(u32, u8),
     /// Another type with constraints: its number and modifier.
     Domain(u32, i32),
     /// Labels, in order.

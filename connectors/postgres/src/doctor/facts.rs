@@ -65,7 +65,7 @@ pub struct Facts {
     pub owns_publication: bool,
     /// The publication's tables.
     pub published: Vec<TableId>,
-    /// Tables that were put into the publication and are not captured.
+    /// The publication's tables that are neither captured nor the one of signals.
     pub strangers: Vec<TableId>,
     /// The table of signals, where it is not there.
     pub missing_signals: Option<TableId>,
@@ -100,8 +100,9 @@ impl Facts {
         let listed = catalog::list_tables(sql, config.streaming.via_partition_root).await?;
         let missing_signals = signals.clone().filter(|table| !listed.iter().any(|(_, id)| id == table));
         let tables = tables(sql, listed, filters).await?;
-        let mut strangers = members(sql, publication.name()).await?;
-        strangers.retain(|id| !filters.table(&id.schema, &id.name) && signals.as_ref() != Some(id));
+        let published = publication.tables(sql, version).await?;
+        let known = |id: &TableId| tables.iter().any(|table| table.id == *id) || signals.as_ref() == Some(id);
+        let strangers = published.iter().filter(|id| !known(id)).cloned().collect();
         Ok(Self {
             version,
             wal_level: field(5).to_owned(),
@@ -114,7 +115,7 @@ impl Facts {
             slot: Slot::new(&config.streaming).state(sql, version).await?,
             publication: publication.exists(sql).await?,
             owns_publication: owns(sql, publication.name()).await?,
-            published: publication.tables(sql, version).await?,
+            published,
             strangers,
             missing_signals,
             idle_slots: idle_slots(sql).await?,
@@ -135,18 +136,6 @@ async fn owns(sql: &Sql, name: &str) -> Result<bool> {
         crate::net::literal(name)
     );
     Ok(sql.row("the publication's owner can't be read", &query).await?.is_some_and(|row| text(&row, 0) == "t"))
-}
-
-/// Tables that were put into a publication one by one. Partitioned ones are left out: those that are captured bring them along.
-async fn members(sql: &Sql, name: &str) -> Result<Vec<TableId>> {
-    let query = format!(
-        "SELECT n.nspname, c.relname FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid \
-         JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-         WHERE p.pubname = {} AND c.relkind = 'r' ORDER BY 1, 2",
-        literal(name)
-    );
-    let rows = sql.rows("the publication's tables can't be read", &query).await?;
-    Ok(rows.iter().map(|row| TableId { schema: text(row, 0).to_owned(), name: text(row, 1).to_owned() }).collect())
 }
 
 async fn idle_slots(sql: &Sql) -> Result<Vec<String>> {

@@ -186,15 +186,17 @@ fn publication(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
                 foreign(facts, &all, &format!("CREATE PUBLICATION {name} FOR TABLE {list};"), findings);
             }
         }
-        (PublicationMode::Filtered, Some(false)) if !missing.is_empty() => {
+        (PublicationMode::Filtered, Some(false)) if !missing.is_empty() || !facts.strangers.is_empty() => {
             let mend = format!("ALTER PUBLICATION {name} SET TABLE {list};");
             if facts.owns_publication {
                 foreign(facts, &missing, &mend, findings);
                 strangers(facts, shown, findings);
             } else {
                 let text = format!(
-                    "publication {shown} is another role's and lacks {} captured tables; run as its owner: {mend}",
-                    missing.len()
+                    "publication {shown} is another role's, lacks {} captured tables and has {} others; run as its owner: {mend} or \
+                     give this connector a publication.name of its own",
+                    missing.len(),
+                    facts.strangers.len()
                 );
                 findings.add("publication.name", Error, text);
             }
@@ -231,13 +233,14 @@ fn strangers(facts: &Facts, publication: &str, findings: &mut Findings) {
 /// The table that signals are written into.
 fn signals(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
     let Some(table) = &facts.missing_signals else { return };
-    let filtered = config.streaming.publication_mode == PublicationMode::Filtered;
+    // Only then the publication is made of it.
+    let needed = config.streaming.publication_mode == PublicationMode::Filtered && facts.publication != Some(true);
     let text = format!(
         "there is no table {table}; run: CREATE TABLE {} (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data \
          varchar(2048));",
         table.quoted()
     );
-    findings.add("signal.data.collection", if filtered { Error } else { Warning }, text);
+    findings.add("signal.data.collection", if needed { Error } else { Warning }, text);
 }
 
 /// Tables that only their owners may publish.

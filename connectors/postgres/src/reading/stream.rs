@@ -11,7 +11,7 @@ use super::{
     under_way::UnderWay,
 };
 use crate::{
-    config::{FlushMode, is_off, stream_params},
+    config::{FlushMode, server_options, whole_transactions},
     error::{Error, Result},
     lsn::Lsn,
     net::{Frame, Replication},
@@ -146,25 +146,13 @@ impl Engine {
 
     async fn start_stream(&mut self, replication: &mut Replication, from: u64) -> Result<()> {
         let params = self.settings.config.streaming.slot_stream_params.as_deref().unwrap_or_default();
-        let params: Vec<_> = stream_params(params).collect();
         // Parts of transactions that have not ended: with them the server keeps no large ones on its own disk.
-        let parts =
-            self.version >= PARTS_VERSION && !params.iter().any(|(name, value)| *name == "streaming" && is_off(value));
-        let mut options = vec![
-            ("proto_version".to_owned(), if parts { "2" } else { "1" }.to_owned()),
-            ("publication_names".to_owned(), format!("\"{}\"", self.publication.name().replace('"', "\"\""))),
-        ];
+        let parts = self.version >= PARTS_VERSION && !whole_transactions(params);
+        let mut options = server_options(params, self.version);
+        options.push(("proto_version".to_owned(), if parts { "2" } else { "1" }.to_owned()));
+        options.push(("publication_names".to_owned(), format!("\"{}\"", self.publication.name().replace('"', "\"\""))));
         if parts {
             options.push(("streaming".to_owned(), "on".to_owned()));
-        }
-        if self.version >= 140_000 && !params.iter().any(|(name, _)| *name == "messages") {
-            options.push(("messages".to_owned(), "true".to_owned()));
-        }
-        for (name, value) in params {
-            // Version and parts are decided here.
-            if !matches!(name, "streaming" | "proto_version") {
-                options.push((name.to_owned(), value.to_owned()));
-            }
         }
         let config = &self.settings.config.streaming;
         let (retries, delay) = (config.slot_max_retries, config.slot_retry_delay);
@@ -251,7 +239,11 @@ impl Engine {
 
     /// What came before the stream's end is whole.
     async fn ended(&mut self, streaming: &mut Streaming, error: Error) -> Result<()> {
-        self.deliver(streaming).await?;
+        match self.deliver(streaming).await {
+            Err(Error::Stopped) => return Err(Error::Stopped),
+            Err(failed) => tracing::info!(error = %failed, "what came before the stream's end comes again"),
+            Ok(()) => {}
+        }
         Err(error)
     }
 

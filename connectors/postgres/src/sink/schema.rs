@@ -105,7 +105,7 @@ pub async fn load(session: &Session, name: &TableName) -> Result<Option<Table>> 
     let query = format!(
         "SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind IN ('r', 'p', 'v', 'f') AND {place} \
-         AND (c.relname = {literal} OR lower(c.relname COLLATE \"default\") = lower({literal} COLLATE \"default\")) \
+         AND (c.relname = {literal} OR lower(c.relname::text COLLATE \"default\") = lower({literal} COLLATE \"default\")) \
          ORDER BY c.relname <> {literal}, array_position(current_schemas(false), n.nspname)",
         literal = literal(&name.name)
     );

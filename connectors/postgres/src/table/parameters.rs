@@ -9,7 +9,7 @@ pub fn propagate(schema: &mut Schema, types: &TypeRegistry, column: &str, oid: u
     // Length and scale are those of what is beneath arrays and domains.
     let (beneath, modifier) =
         types.root(oid, modifier).map_or((Some(info), modifier), |(root, _, modifier)| match root.kind {
-            Kind::Array(element) => (types.get(element), modifier),
+            Kind::Array(element, _) => (types.get(element), modifier),
             _ => (Some(root), modifier),
         });
     let beneath = beneath.map_or("", |info| info.name.as_str());

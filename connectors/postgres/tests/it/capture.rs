@@ -219,7 +219,7 @@ fn elements_of_unknown_types_are_told_one_by_one_and_types_by_their_name() {
     let server = Server::start();
     server.sql(
         "CREATE DOMAIN price AS numeric(8,2); CREATE TYPE pair AS (a int, b text); \
-         CREATE TABLE u (id int PRIMARY KEY, pr price[], co pair[], one pair, iv interval(3), n numeric(5,1))",
+         CREATE TABLE u (id int PRIMARY KEY, pr price[], co pair[], one pair, iv interval(3), n numeric(5,1), bo box[])",
     );
     let keys = [
         ("snapshot.mode", "no_data"),
@@ -229,12 +229,13 @@ fn elements_of_unknown_types_are_told_one_by_one_and_types_by_their_name() {
     ];
     let mut run = server.source(&keys, &Offsets::default());
     wait_for_slot(&server, &mut run);
-    server.sql("INSERT INTO u VALUES (1, '{1.25,NULL}', ARRAY[(1, 'a,b'), NULL]::pair[], (2, 'c'), '1 s', 1)");
+    server.sql("INSERT INTO u VALUES (1, '{1.25,NULL}', ARRAY[(1, 'a,b'), NULL]::pair[], (2, 'c'), '1 s', 1, '{(1,1),(0,0);(2,2),(1,1)}')");
     let records = run.take(1).unwrap();
     let after = &json(&records[0].value)["after"];
     assert_eq!(after["pr"], json!(["312e3235", null]));
     assert_eq!(after["co"], json!(["28312c22612c622229", null]), "(1,\"a,b\")");
     assert_eq!(after["one"], "28322c6329", "(2,c)");
+    assert_eq!(after["bo"], json!(["28312c31292c28302c3029", "28322c32292c28312c3129"]), "apart by semicolons");
     let schema = records[0].value_schema.as_ref().unwrap().field("after").unwrap().1.schema.clone();
     let told = |column: &str, what: &str| {
         let column = &schema.field(column).unwrap().1.schema;

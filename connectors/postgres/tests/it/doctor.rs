@@ -1,6 +1,6 @@
 //! What is not set up is told all at once, each with its key and the SQL to run, by validation and by the task.
 
-use crate::server::Server;
+use crate::{capture::wait_for_slot, server::Server};
 use levada_connector_api::{ErrorKind, SourceConnector as _, testkit::Offsets};
 use levada_connector_postgres::PostgresSource;
 
@@ -153,11 +153,19 @@ fn a_publication_of_others_and_a_table_of_signals_that_is_not_there_are_told() {
     assert!(about.is_some_and(|text| text.contains("\"public\".\"b\"") && text.contains("taken out")), "{found:?}");
     server.sql("ALTER PUBLICATION dbz_publication ADD TABLE a");
     let found = advice(&server, &narrow);
-    assert!(!keys(&found).contains(&"publication.name"), "it has what is captured, and is left alone: {found:?}");
+    assert!(
+        keys(&found).contains(&"publication.name"),
+        "nothing is missing, and the other goes all the same: {found:?}"
+    );
     let found = server.validate(&[narrow[0], narrow[1], ("signal.data.collection", "public.signals")]);
     assert_eq!(keys(&found), ["signal.data.collection"], "{found:?}");
     server.sql(found[0].1.split_once("run: ").unwrap().1);
     assert_eq!(server.validate(&[narrow[0], narrow[1], ("signal.data.collection", "public.signals")]), []);
+    let mut run = server.source(&[narrow[0], narrow[1], ("snapshot.mode", "no_data")], &Offsets::default());
+    wait_for_slot(&server, &mut run);
+    assert_eq!(server.sql("SELECT string_agg(tablename, ',') FROM pg_publication_tables"), "a", "as it was told");
+    run.stop();
+    assert!(!keys(&advice(&server, &narrow)).contains(&"publication.name"));
 }
 
 #[test]

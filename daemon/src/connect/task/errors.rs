@@ -63,6 +63,8 @@ pub struct ErrorPolicy {
     pub retry_timeout: Option<Duration>,
     /// `errors.retry.delay.max.ms`.
     pub retry_delay_max: Duration,
+    /// The same for what is tried for as long as it fails: when the other side is back, everybody waits for this.
+    pub endless_delay_max: Duration,
     /// `errors.log.enable`.
     pub log: bool,
     /// `errors.log.include.messages`.
@@ -71,8 +73,6 @@ pub struct ErrorPolicy {
 
 /// Shortest wait between two tries: whatever the configuration says, a failing task must not keep a core busy.
 pub(in crate::connect) const MIN_RETRY_DELAY: Duration = Duration::from_millis(10);
-/// Longest wait between two tries of what is tried for as long as it fails.
-const MAX_ENDLESS_DELAY: Duration = Duration::from_secs(10);
 
 impl Default for ErrorPolicy {
     fn default() -> Self {
@@ -80,6 +80,7 @@ impl Default for ErrorPolicy {
             tolerance: Tolerance::None,
             retry_timeout: Some(Duration::ZERO),
             retry_delay_max: Duration::from_secs(60),
+            endless_delay_max: Duration::from_secs(10),
             log: false,
             log_records: false,
         }
@@ -102,6 +103,7 @@ impl ErrorPolicy {
         }
         if let Some(millis) = number(config, "errors.retry.delay.max.ms")? {
             policy.retry_delay_max = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+            policy.endless_delay_max = policy.retry_delay_max;
         }
         policy.log = flag(config, "errors.log.enable")?;
         policy.log_records = flag(config, "errors.log.include.messages")?;
@@ -126,10 +128,9 @@ impl ErrorPolicy {
         Some(self.retry_timeout.map_or(delay, |timeout| delay.min(timeout.saturating_sub(spent))))
     }
 
-    /// How long to wait before try number `attempt` (from 1) of what is tried for as long as it fails. When the other side is
-    /// back, everybody waits for this.
+    /// How long to wait before try number `attempt` (from 1) of what is tried for as long as it fails.
     pub(in crate::connect) fn endless_delay(&self, attempt: u32) -> Duration {
-        doubled(attempt).min(self.retry_delay_max).clamp(MIN_RETRY_DELAY, MAX_ENDLESS_DELAY)
+        doubled(attempt).min(self.endless_delay_max).max(MIN_RETRY_DELAY)
     }
 
     /// Decides about a record that failed for good: `Ok` means skip it.

@@ -170,7 +170,7 @@ fn common() -> Vec<Key> {
             ERRORS,
             2,
             "Maximum Delay Between Retries for Errors",
-            "Longest wait between two retries, in milliseconds; a random part is added at the limit.",
+            "Longest wait between two retries, in milliseconds; a random part is added at the limit. Polls and puts that fail for long are tried each 10 s where it is not given.",
         )
         .default("60000")
         .check(at_least(1.0))
