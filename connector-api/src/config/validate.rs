@@ -43,7 +43,8 @@ impl ConfigDef {
     /// Keys of `config` that the definition does not know are none of its business (Connect keeps
     /// them); see [`ConfigDef::unknown_keys`].
     pub fn validate(&self, config: &Config) -> Validated<'_> {
-        let (mut states, mut strays) = (self.states(config), Vec::new());
+        let mut states: Vec<_> = self.keys.iter().map(|key| key.state(config.get(&key.name))).collect();
+        let mut strays = Vec::new();
         let wrong: Vec<bool> = states.iter().map(|state| !state.errors.is_empty()).collect();
         let all_right = !wrong.contains(&true);
         let rules = self.rules.iter().filter(|rule| rule.applies(all_right));
@@ -59,10 +60,6 @@ impl ConfigDef {
             }
         }
         Validated { states, strays }
-    }
-
-    fn states(&self, config: &Config) -> Vec<KeyState<'_>> {
-        self.keys.iter().map(|key| key.state(config.get(&key.name))).collect()
     }
 
     /// Everything that is wrong, in order of the keys.

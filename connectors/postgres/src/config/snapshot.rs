@@ -50,7 +50,7 @@ impl SnapshotConfig {
         self.signal_table.as_deref().filter(|_| self.channel("source"))
     }
 
-    /// The table of signals, where it is a channel.
+    /// The table of signals, where it is a channel. It is published whether it is captured or not.
     pub fn source_table(&self) -> Option<TableId> {
         let (schema, name) = self.source_channel()?.trim().split_once('.')?;
         Some(TableId { schema: schema.to_owned(), name: name.to_owned() })

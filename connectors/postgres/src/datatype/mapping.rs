@@ -1,6 +1,6 @@
 //! Which schema and which decoder a column's type gets, in every mode.
 
-use super::{Codec, Decode, Kind, Placeholder, TypeRegistry, interval_precision, schemas, time::Unit};
+use super::{Codec, Decode, Kind, Placeholder, TypeInfo, TypeRegistry, interval_precision, schemas, time::Unit};
 use crate::config::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, TimeMode, TypesConfig};
 use levada_connector_api::{Schema, SchemaType, Value};
 use std::sync::Arc;
@@ -14,35 +14,21 @@ impl Codec {
         oid: u32,
         modifier: i32,
     ) -> Option<Self> {
-        let Some((info, _, modifier)) = types.root(oid, modifier) else { return opaque(config, placeholder) };
-        let (schema, decode) = match &info.kind {
-            Kind::Base => match base(config, &info.name, modifier) {
-                Some(found) => found,
-                None => return opaque(config, placeholder),
+        let mapped = match types.root(oid, modifier) {
+            None => None,
+            Some((info, _, modifier)) => match info.kind {
+                Kind::Array(element, _) if is_unsupported_array(types, element) => return None,
+                Kind::Array(element, apart) => array(config, types, (element, apart), modifier),
+                _ => single(config, info, modifier),
             },
-            Kind::Enum(labels) => (schemas::enumeration(labels), Decode::Text),
-            Kind::Range if is_range(&info.name) => text(),
-            Kind::Array(element, _) if is_unsupported_array(types, *element) => return None,
-            Kind::Array(element, apart) => match array(config, types, (*element, *apart), modifier) {
-                Some(found) => found,
-                None => return opaque(config, placeholder),
-            },
-            Kind::Range | Kind::Domain(..) | Kind::Composite => return opaque(config, placeholder),
         };
+        let (schema, decode) = mapped.or_else(|| unknown(config))?;
         let placeholder = match decode {
             Decode::HstoreJson => Value::String(placeholder.object.clone()),
             _ => placeholder_of(placeholder, &schema),
         };
         Some(Self { schema, decode, placeholder })
     }
-}
-
-fn opaque(config: &TypesConfig, placeholder: &Placeholder) -> Option<Codec> {
-    config.unknown.then(|| {
-        let schema = binary_schema(config.binary);
-        let placeholder = placeholder_of(placeholder, &schema);
-        Codec { schema, decode: Decode::Opaque(config.binary), placeholder }
-    })
 }
 
 type Mapped = (Schema, Decode);
@@ -214,20 +200,23 @@ fn interval(config: &TypesConfig, modifier: i32) -> Mapped {
     }
 }
 
-fn array(config: &TypesConfig, types: &TypeRegistry, (element, apart): (u32, u8), modifier: i32) -> Option<Mapped> {
-    let info = types.get(element)?;
-    let known = match &info.kind {
+/// What is no array. Domains are looked beneath before; as elements they are unknown, as upstream.
+fn single(config: &TypesConfig, info: &TypeInfo, modifier: i32) -> Option<Mapped> {
+    match &info.kind {
         Kind::Base => base(config, &info.name, modifier),
         Kind::Enum(labels) => Some((schemas::enumeration(labels), Decode::Text)),
         Kind::Range if is_range(&info.name) => Some(text()),
-        // Domains are unknown types upstream where they are elements.
         _ => None,
-    };
-    let (schema, decode) = match known {
-        Some(known) => known,
-        None if !config.unknown => return None,
-        None => (binary_schema(config.binary), Decode::Opaque(config.binary)),
-    };
+    }
+}
+
+/// What has no mapping: the server's text, where it is asked for.
+fn unknown(config: &TypesConfig) -> Option<Mapped> {
+    config.unknown.then(|| (binary_schema(config.binary), Decode::Opaque(config.binary)))
+}
+
+fn array(config: &TypesConfig, types: &TypeRegistry, (element, apart): (u32, u8), modifier: i32) -> Option<Mapped> {
+    let (schema, decode) = single(config, types.get(element)?, modifier).or_else(|| unknown(config))?;
     // Elements of enumerations and unknown types are required upstream; nulls in them could then not be sent.
     Some((Schema::array(Arc::new(schema.optional())), Decode::Array(Box::new(decode), apart)))
 }

@@ -65,8 +65,6 @@ pub struct Facts {
     pub owns_publication: bool,
     /// The publication's tables.
     pub published: Vec<TableId>,
-    /// The publication's tables that are neither captured nor the one of signals.
-    pub strangers: Vec<TableId>,
     /// The table of signals, where it is not there.
     pub missing_signals: Option<TableId>,
     /// Inactive slots, which might be left over.
@@ -96,13 +94,9 @@ impl Facts {
         let field = |index| text(&row, index);
         let number = |index| field(index).parse().unwrap_or(0);
         let publication = Publication::new(&config.streaming);
-        let signals = config.snapshot.source_table();
         let listed = catalog::list_tables(sql, config.streaming.via_partition_root).await?;
-        let missing_signals = signals.clone().filter(|table| !listed.iter().any(|(_, id)| id == table));
+        let missing_signals = config.snapshot.source_table().filter(|table| !listed.iter().any(|(_, id)| id == table));
         let tables = tables(sql, listed, filters).await?;
-        let published = publication.tables(sql, version).await?;
-        let known = |id: &TableId| tables.iter().any(|table| table.id == *id) || signals.as_ref() == Some(id);
-        let strangers = published.iter().filter(|id| !known(id)).cloned().collect();
         Ok(Self {
             version,
             wal_level: field(5).to_owned(),
@@ -115,8 +109,7 @@ impl Facts {
             slot: Slot::new(&config.streaming).state(sql, version).await?,
             publication: publication.exists(sql).await?,
             owns_publication: owns(sql, publication.name()).await?,
-            published,
-            strangers,
+            published: publication.tables(sql, version).await?,
             missing_signals,
             idle_slots: idle_slots(sql).await?,
             endless_log: field(10) == "-1",

@@ -146,6 +146,9 @@ fn publication(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
     let all: Vec<_> = facts.tables.iter().map(|table| &table.id).collect();
     let list = if all.is_empty() { "...".to_owned() } else { names(&all) };
     let missing: Vec<_> = all.iter().copied().filter(|id| !facts.published.contains(id)).collect();
+    let signals = config.snapshot.source_table();
+    let others = |id: &&TableId| !all.contains(id) && signals.as_ref() != Some(*id);
+    let others: Vec<_> = facts.published.iter().filter(others).collect();
     match (streaming.publication_mode, facts.publication) {
         (PublicationMode::Filtered, _) if all.is_empty() => {
             let text = "no table is chosen by the include and exclude lists, so there is nothing to publish";
@@ -186,17 +189,17 @@ fn publication(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
                 foreign(facts, &all, &format!("CREATE PUBLICATION {name} FOR TABLE {list};"), findings);
             }
         }
-        (PublicationMode::Filtered, Some(false)) if !missing.is_empty() || !facts.strangers.is_empty() => {
+        (PublicationMode::Filtered, Some(false)) if !missing.is_empty() || !others.is_empty() => {
             let mend = format!("ALTER PUBLICATION {name} SET TABLE {list};");
             if facts.owns_publication {
                 foreign(facts, &missing, &mend, findings);
-                strangers(facts, shown, findings);
+                strangers(shown, &others, findings);
             } else {
                 let text = format!(
                     "publication {shown} is another role's, lacks {} captured tables and has {} others; run as its owner: {mend} or \
                      give this connector a publication.name of its own",
                     missing.len(),
-                    facts.strangers.len()
+                    others.len()
                 );
                 findings.add("publication.name", Error, text);
             }
@@ -217,15 +220,15 @@ fn publication(config: &SourceConfig, facts: &Facts, findings: &mut Findings) {
 }
 
 /// Tables that another connector may read, and that this one's start takes away.
-fn strangers(facts: &Facts, publication: &str, findings: &mut Findings) {
-    if facts.strangers.is_empty() {
+fn strangers(publication: &str, tables: &[&TableId], findings: &mut Findings) {
+    if tables.is_empty() {
         return;
     }
     let text = format!(
         "publication {publication} has {} tables that are not captured ({}) and will be taken out of it: another connector that \
          reads them would miss their changes; give this one a publication.name of its own",
-        facts.strangers.len(),
-        names(&facts.strangers.iter().collect::<Vec<_>>())
+        tables.len(),
+        names(tables)
     );
     findings.add("publication.name", Warning, text);
 }
@@ -382,7 +385,6 @@ mod tests {
             publication: None,
             owns_publication: false,
             published: Vec::new(),
-            strangers: Vec::new(),
             missing_signals: None,
             idle_slots: Vec::new(),
             endless_log: false,

@@ -1,5 +1,7 @@
 //! JDBC URLs: `jdbc:postgresql://host:port,host:port/database?parameter=value`.
 
+use crate::net::split_port;
+
 /// A URL, taken apart. Holds secrets: its `Debug` says nothing of the parameters' values (invariant 12).
 #[derive(Clone, Default)]
 pub struct JdbcUrl {
@@ -56,7 +58,8 @@ impl JdbcUrl {
                 "user and password do not go before the host; use connection.user and connection.password".into()
             );
         }
-        if hosts.split(',').filter_map(port).any(|port| port.parse::<u16>().is_err()) {
+        let ports = hosts.split(',').filter_map(|host| split_port(host.trim()));
+        if ports.map(|(_, port)| port.parse::<u16>()).any(|port| port.is_err()) {
             return Err(format!("a port in it is no number up to 65535; {FORM}"));
         }
         let mut parameters = Vec::new();
@@ -94,12 +97,6 @@ impl JdbcUrl {
         let known = |name: &str| KNOWN.contains(&name) || HARMLESS.contains(&name);
         self.parameters.iter().map(|(name, _)| name.as_str()).filter(|name| !known(name)).collect()
     }
-}
-
-/// The port that a host is written with.
-fn port(host: &str) -> Option<&str> {
-    let (name, port) = host.trim().rsplit_once(':')?;
-    (!name.contains(':') || name.ends_with(']')).then_some(port)
 }
 
 /// The check of a key that holds a URL.

@@ -173,16 +173,16 @@ async fn in_time<T>(connect: impl Future<Output = io::Result<T>>) -> io::Result<
     timeout(CONNECT_TIMEOUT, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// `host:port`, or `host` with the common port. An IPv6 address with a port is in brackets.
+/// Host and port of `host:port`. An IPv6 address with a port is in brackets.
+pub fn split_port(host: &str) -> Option<(&str, &str)> {
+    host.rsplit_once(':').filter(|(name, _)| !name.contains(':') || name.ends_with(']'))
+}
+
+/// `host:port`, or `host` with the common port.
 fn with_port(host: &str, port: u16) -> (String, u16) {
-    let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    match host.rsplit_once(':') {
-        Some((name, own)) if !name.contains(':') || name.ends_with(']') => match own.parse() {
-            Ok(own) => (bare(name), own),
-            Err(_) => (bare(host), port),
-        },
-        _ => (bare(host), port),
-    }
+    let own = split_port(host).and_then(|(name, own)| Some((name, own.parse().ok()?)));
+    let (name, port) = own.unwrap_or((host, port));
+    (name.trim_start_matches('[').trim_end_matches(']').to_owned(), port)
 }
 
 impl AsyncRead for Stream {

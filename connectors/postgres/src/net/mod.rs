@@ -6,7 +6,7 @@ mod session;
 mod sql;
 mod tls;
 
-pub use dial::{Dialer, Stream};
+pub use dial::{Dialer, Stream, split_port};
 pub use replication::{Frame, PG_EPOCH_MICROS, Replication};
 pub use session::Login;
 pub use sql::{Sql, identifier, literal, open};

@@ -56,7 +56,7 @@ impl Engine {
         let config = &self.settings.config.snapshot;
         let included = config.includes();
         let selects = config.overrides.clone().unwrap_or_default();
-        let signals = self.signal_table();
+        let signals = self.settings.config.snapshot.source_table();
         let meant = |id: &TableId| signals.as_ref() != Some(id) && included(&id.to_string());
         let oids: Vec<_> = captured.iter().filter(|(_, id)| meant(id)).map(|(oid, _)| *oid).collect();
         let mut infos = catalog::table_infos(&self.sql, &oids).await?;

@@ -153,7 +153,7 @@ impl Engine {
         let course = course(&self.settings.config.snapshot, position.as_ref(), slot.is_some(), verdict, again)?;
         // Behind the verdict: one that was made by a try that failed would look to the next as if it had always been there.
         let mut ids: Vec<_> = captured.iter().map(|(_, id)| id.clone()).collect();
-        ids.extend(self.signal_table().filter(|id| !ids.contains(id)));
+        ids.extend(self.settings.config.snapshot.source_table().filter(|id| !ids.contains(id)));
         self.publication.ensure(&self.sql, self.version, &ids).await?;
         self.shared.set_published(self.published().await?);
         self.position = position.unwrap_or_default();

@@ -103,8 +103,7 @@ impl Engine {
         let rest = self.batch.records.split_off(count);
         let records = std::mem::replace(&mut self.batch.records, rest);
         let chunk = Chunk { records, shapes: Vec::new(), offset: None, bytes: std::mem::take(&mut self.batch.bytes) };
-        let shared = Arc::clone(&self.shared);
-        shared.push(chunk, streaming.alive, async || streaming.tell_stored().await).await
+        self.shared.push(chunk, streaming.alive, async || streaming.tell_stored().await).await
     }
 
     /// Reads rows, table by table; gives back those that there was no room for.

@@ -272,14 +272,21 @@ impl Engine {
         }
         let waited = Instant::now();
         self.reselect(streaming).await?;
-        streaming.idle_at = Instant::now();
-        streaming.settled = self.position.commit.unwrap_or(0);
+        streaming.heard_at += waited.elapsed();
         self.position.transaction = self.emitter.transaction().cloned();
         let age = now_micros().saturating_sub(self.position.micros).max(0);
         self.shared.telling.lag(Duration::from_micros(age.unsigned_abs()));
-        // A full queue keeps the reader waiting, not the server: it hears that somebody is here.
+        self.hand_over(streaming).await
+    }
+
+    /// Gives the batch with the offset behind it to the queue. A full one keeps the reader waiting, not the server: it hears that
+    /// somebody is here.
+    async fn hand_over(&mut self, streaming: &mut Streaming) -> Result<()> {
+        let waited = Instant::now();
+        streaming.idle_at = waited;
+        streaming.settled = self.position.commit.unwrap_or(0);
         self.flush(true, streaming.alive, async || streaming.tell_stored().await).await?;
-        // While tables were read and the log was slow nobody listened to the server.
+        // Nobody listened to the server meanwhile.
         streaming.heard_at += waited.elapsed();
         Ok(())
     }
@@ -337,13 +344,8 @@ impl Engine {
 
     /// An offset at once, between two transactions: what was asked for is not to be forgotten.
     pub(super) async fn remember(&mut self, streaming: &mut Streaming) -> Result<()> {
-        streaming.idle_at = Instant::now();
-        streaming.settled = self.position.commit.unwrap_or(0);
         self.position.transaction = None;
-        let waited = Instant::now();
-        self.flush(true, streaming.alive, async || streaming.tell_stored().await).await?;
-        streaming.heard_at += waited.elapsed();
-        Ok(())
+        self.hand_over(streaming).await
     }
 
     /// An offset without records: nothing of what was received is captured.

@@ -54,11 +54,6 @@ impl Engine {
         Ok(tables)
     }
 
-    /// The table of signals, which is published whether it is captured or not.
-    pub(super) fn signal_table(&self) -> Option<TableId> {
-        self.settings.config.snapshot.source_table()
-    }
-
     /// `replica.identity.autoset.values`.
     pub(super) async fn set_replica_identities(&self, captured: &[(u32, TableId)]) -> Result<()> {
         for entry in self.settings.config.streaming.replica_identity.iter().flatten() {
